@@ -266,54 +266,30 @@ type sipParts struct {
 	user, password, host, port, params, headers string
 }
 
-// findParts returns where s, which starts with a SIP scheme, has its host and the "?" of its headers, or
-// len(s) if it has none. An "@" can stand nowhere but behind the userinfo, and the first "?" behind it
-// starts the headers; in the user before it, a "?" is a character like any other.
-func findParts(s string) (host, query int) {
-	host = max(sipScheme(s), strings.IndexByte(s, '@')+1)
-	if n := strings.IndexByte(s[host:], '?'); n >= 0 {
-		return host, host + n
-	}
-	return host, len(s)
-}
-
-// checkSIP finds what is wrong with s, which starts with a SIP scheme, as a URI that the vendor dials. One that
-// is longer than any that is accepted is refused for its lengths alone, unread.
-func checkSIP(s string, found *problems) {
-	if len(s) <= maxRead {
-		scanSIP(s, true, found)
-	}
-	_, query := findParts(clip(s))
-	if query == maxRead {
-		query = len(s)
-	}
-	if query > maxURI {
-		found.add(RuleSIPLength, maxURI, query-maxURI,
-			"found "+strconv.Itoa(query)+" bytes before the headers, want a SIP URI of at most 254")
-	}
-	if most := query + 1 + maxHeaders; len(s) > most {
-		found.add(RuleHeaderLength, most, len(s)-most,
-			"found "+strconv.Itoa(len(s)-query-1)+" bytes of headers, want at most 1023")
-	}
-}
-
 // scanSIP reads s by the grammar of RFC 3261, section 25.1, and if dial is set by the vendor's rules too.
 // It notes one problem for each part that has one; the parts are those of s if there is none.
 //
 //	SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 func scanSIP(s string, dial bool, found *problems) (parts sipParts) {
-	start := sipScheme(s)
+	scheme := sipScheme(s)
 	switch {
-	case start == 0 && schemeLen(s) > 0:
+	case scheme > 0:
+	case schemeLen(s) > 0:
 		found.add(RuleSchemeUnknown, 0, schemeLen(s), "found an unknown scheme, want sip: or sips:")
 		return
-	case start == 0:
+	default:
 		found.add(RuleSchemeMissing, 0, 0, "the scheme is missing, want sip: or sips: in front")
 		return
 	}
-	host, query := findParts(s)
-	if host > start {
-		parts.user, parts.password = scanUserinfo(s[:host-1], start, dial, found)
+	host, query := findParts(s, scheme, dial)
+	if dial && (query > maxURI || len(s)-query-1 > maxHeaders) {
+		addTooLong(s, query, found)
+		if len(s) > maxRead {
+			return
+		}
+	}
+	if host > scheme {
+		parts.user, parts.password = scanUserinfo(s[:host-1], scheme, dial, found)
 	}
 	uri := s[:query]
 	port := scanHost(uri, host, dial, found)
@@ -331,13 +307,43 @@ func scanSIP(s string, dial bool, found *problems) (parts sipParts) {
 
 // sipScheme returns the length of the "sip:" or "sips:" that s starts with, in any case, or 0.
 func sipScheme(s string) int {
+	if len(s) < 4 || s[0]|0x20 != 's' || s[1]|0x20 != 'i' || s[2]|0x20 != 'p' {
+		return 0
+	}
 	switch {
-	case hasPrefixFold(s, "sip:"):
-		return len("sip:")
-	case hasPrefixFold(s, "sips:"):
-		return len("sips:")
+	case s[3] == ':':
+		return 4
+	case len(s) > 4 && s[3]|0x20 == 's' && s[4] == ':':
+		return 5
 	}
 	return 0
+}
+
+// findParts returns where s has its host and the "?" of its headers, or len(s) if it has none. An "@" can
+// stand nowhere but behind the userinfo, and the first "?" behind it starts the headers; in the user before
+// it, a "?" is a character like any other. In a URI to be dialled, it looks no further than clip.
+func findParts(s string, scheme int, dial bool) (host, query int) {
+	text := s
+	if dial {
+		text = clip(s)
+	}
+	host = max(scheme, strings.IndexByte(text, '@')+1)
+	if n := strings.IndexByte(text[host:], '?'); n >= 0 {
+		return host, host + n
+	}
+	return host, len(s)
+}
+
+// addTooLong refuses what is too long of s, the headers of which start at query.
+func addTooLong(s string, query int, found *problems) {
+	if query > maxURI {
+		found.add(RuleSIPLength, maxURI, query-maxURI,
+			"found "+strconv.Itoa(query)+" bytes before the headers, want a SIP URI of at most 254")
+	}
+	if start := query + 1; len(s)-start > maxHeaders {
+		found.add(RuleHeaderLength, start+maxHeaders, len(s)-start-maxHeaders,
+			"found "+strconv.Itoa(len(s)-start)+" bytes of headers, want at most 1023")
+	}
 }
 
 // scanUserinfo reads s from start as what stands before an "@".
@@ -577,12 +583,12 @@ func scanParam(s string, start int, dial bool, names *paramNames, found *problem
 // checkParam finds what is wrong with the value at offset off of the parameter name, where the vendor has a list.
 func checkParam(name, value string, off int, found *problems) {
 	switch {
-	case equalUnescaped(name, "transport"):
-		if !equalUnescaped(value, "udp") && !equalUnescaped(value, "tcp") && !equalUnescaped(value, "tls") {
+	case isWord(name, "transport"):
+		if !isWord(value, "udp") && !isWord(value, "tcp") && !isWord(value, "tls") {
 			found.add(RuleSIPTransport, off, len(value), "the vendor knows no such transport, want udp, tcp or tls; parameters are joined with ;")
 		}
-	case equalUnescaped(name, "secure"):
-		if !equalUnescaped(value, "true") && !equalUnescaped(value, "false") {
+	case isWord(name, "secure"):
+		if !isWord(value, "true") && !isWord(value, "false") {
 			found.add(RuleSIPSecure, off, len(value), "the secure parameter has another value, want true or false; parameters are joined with ;")
 		}
 	}
@@ -703,20 +709,21 @@ func isDelivered(name string) bool {
 		_, reserved := cutUnescaped(rest, "twilio")
 		return !reserved
 	}
-	return equalUnescaped(name, "user-to-user") || equalUnescaped(name, "remote-party-id") ||
-		equalUnescaped(name, "p-preferred-identity") || equalUnescaped(name, "p-called-party-id")
+	return isWord(name, "user-to-user") || isWord(name, "remote-party-id") ||
+		isWord(name, "p-preferred-identity") || isWord(name, "p-called-party-id")
 }
 
 // suggestSIP returns the candidate for a refused SIP URI: with the scheme that is missing, with & for &amp;, or
 // with ; between parameters. "" is none.
 func suggestSIP(s string) string {
-	if sipScheme(s) == 0 {
+	scheme := sipScheme(s)
+	if scheme == 0 {
 		if schemeLen(s) > 0 || strings.IndexByte(s, '@') < 0 {
 			return ""
 		}
 		return "sip:" + s
 	}
-	host, query := findParts(s)
+	host, query := findParts(s, scheme, false)
 	if headers := strings.ReplaceAll(s[query:], "&amp;", "&"); len(headers) < len(s)-query {
 		return s[:query] + headers
 	}
@@ -851,13 +858,22 @@ func cutUnescaped(s, prefix string) (rest string, ok bool) {
 		if i == len(s) {
 			return s, false
 		}
-		c, width := decode(s, i)
+		c, width := s[i], 1
+		if c == '%' {
+			c, width = decode(s, i)
+		}
 		if lower(c) != prefix[j] {
 			return s, false
 		}
 		i += width
 	}
 	return s[i:], true
+}
+
+// isWord reports whether s is word once unescaped, in any case. The word is in lower case, without escapes.
+func isWord(s, word string) bool {
+	rest, ok := cutUnescaped(s, word)
+	return ok && rest == ""
 }
 
 // equalUnescaped reports whether a and b are equal once unescaped, in any case.

@@ -448,7 +448,7 @@ func (p Parser) checkTo(s string, found *problems) {
 	case s == "":
 		found.add(RuleToRequired, 0, 0, "To is empty, want a phone number, a client identity or a SIP URI")
 	case sipScheme(s) > 0:
-		checkSIP(s, found)
+		scanSIP(s, true, found)
 	case isPhone(s):
 		if checkShape(s, found); *found == nil {
 			checkNumber(s, p.Numbers, found)
