@@ -275,15 +275,19 @@ type Problem struct {
 	Message string // for people: may change, and has no personal data
 
 	basis Basis
-	given *given // a pointer: package fmt prints unexported strings, but follows no nested pointer
+	given *given
 }
 
-// given is a value as it was given, and where: what a fix for it must pass.
+// given is a value as it was given, and where: what a fix for it must pass. The value is behind a pointer of
+// its own, because package fmt prints unexported strings, and what a pointer points to where the verb is not
+// one for pointers; it does not follow a pointer to a string.
 type given struct {
-	value  string
+	value  *string
 	parser Parser
 	place  place
 }
+
+func newGiven(value string, p Parser, place place) *given { return &given{&value, p, place} }
 
 // Error returns the parameter, the message, the code and the offset, such as
 // "From: the caller address is not a user name (21212, byte 10)".
@@ -303,7 +307,7 @@ func (p *Problem) Value() string {
 	if p.given == nil {
 		return ""
 	}
-	return p.given.value
+	return *p.given.value
 }
 
 // Redacted returns Value masked byte for byte, so that Offset and Len still point right.
@@ -362,11 +366,14 @@ type problems []Problem
 
 // add notes that the n bytes at off break rule.
 func (ps *problems) add(rule Rule, off, n int, message string) {
-	ps.addBasis(rule.Basis(), rule, off, n, message)
+	ps.addBasis(0, rule, off, n, message)
 }
 
 // addBasis is add for a problem that is less sure than its rule.
 func (ps *problems) addBasis(basis Basis, rule Rule, off, n int, message string) {
+	if len(*ps) == 1 {
+		*ps = slices.Grow(*ps, maxProblems-1) // most refusals have one problem, or many
+	}
 	*ps = append(*ps, Problem{Rule: rule, Offset: off, Len: n, Message: message, basis: basis})
 }
 
@@ -374,17 +381,20 @@ func (ps *problems) addBasis(basis Basis, rule Rule, off, n int, message string)
 func (ps *problems) full() bool { return len(*ps) >= maxProblems }
 
 // in completes the problems as those of what was given: sorted by offset, capped, and each with its
-// parameter and code.
+// parameter, code and basis.
 func (ps problems) in(param string, g *given) []*Problem {
 	slices.SortStableFunc(ps, func(a, b Problem) int { return cmp.Compare(a.Offset, b.Offset) })
 	ps = ps[:min(len(ps), maxProblems)]
 	list := make([]*Problem, len(ps))
 	for i := range ps {
 		p := &ps[i]
-		row := rules[ruleIndex[p.Rule]]
+		row := &rules[ruleIndex[p.Rule]]
 		p.Param, p.Code, p.given = param, row.to, g
 		if param == paramFrom {
 			p.Code = row.from
+		}
+		if p.basis == 0 {
+			p.basis = row.basis
 		}
 		list[i] = p
 	}

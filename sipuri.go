@@ -41,7 +41,7 @@ func ParseSIPURI(s string) (SIPURI, error) {
 	var found problems
 	parts := scanSIP(s, false, &found)
 	if found != nil {
-		return SIPURI{}, &Error{found.in("", &given{s, Parser{}, inURI})}
+		return SIPURI{}, &Error{found.in("", newGiven(s, Parser{}, inURI))}
 	}
 	return SIPURI{
 		Secure:   sipScheme(s) == len("sips:"),
@@ -402,7 +402,7 @@ func scanHost(s string, start int, dial bool, found *problems) (end int) {
 		if s[bad] == '&' {
 			message += "; parameters are joined with ;"
 		}
-		found.add(RuleSIPHost, bad, runNot(s[:end], bad, sipHost)-bad, message)
+		found.add(RuleSIPHost, bad, max(1, runNot(s[:end], bad, sipHost)-bad), message)
 		return end
 	}
 	host := s[start:end]
@@ -533,6 +533,9 @@ func parsePort(s string) uint16 {
 //
 //	uri-parameters = *( ";" uri-parameter )
 func scanParams(s string, i int, dial bool, found *problems) {
+	if i == len(s) {
+		return
+	}
 	var names *paramNames
 	if strings.Count(s[i:], ";") > 1 && !(dial && len(s) > maxURI) {
 		names = &paramNames{text: s, first: i + 1}

@@ -143,7 +143,7 @@ func (p Parser) ParseFrom(s string) (From, error) {
 	var found problems
 	checkFrom(s, &found)
 	if found != nil {
-		return From{}, &Error{found.in(paramFrom, &given{s, p, inFrom})}
+		return From{}, &Error{found.in(paramFrom, newGiven(s, p, inFrom))}
 	}
 	return From{s}, nil
 }
@@ -156,7 +156,7 @@ func (p Parser) ParseTo(s string) (To, error) {
 	var found problems
 	p.checkTo(s, &found)
 	if found != nil {
-		return To{}, &Error{found.in(paramTo, &given{s, p, inTo})}
+		return To{}, &Error{found.in(paramTo, newGiven(s, p, inTo))}
 	}
 	return To{s}, nil
 }
@@ -183,8 +183,8 @@ func (p Parser) Parse(r Request) (Call, error) {
 	if from == nil && to == nil {
 		return Call{From{r.From}, To{r.To}}, nil
 	}
-	list := to.in(paramTo, &given{r.To, p, inTo})
-	return Call{}, &Error{append(list, from.in(paramFrom, &given{r.From, p, place})...)}
+	list := to.in(paramTo, newGiven(r.To, p, inTo))
+	return Call{}, &Error{append(list, from.in(paramFrom, newGiven(r.From, p, place))...)}
 }
 
 // Parse parses r with the zero [Parser]: see [Parser.Parse].
@@ -214,8 +214,8 @@ func (r Request) MoveSourceDomain() (Request, error) {
 		return r, nil
 	}
 	refuse := func(message string) (Request, error) {
-		found := problems{{Rule: RuleSourceDomain, Len: len(r.From), Message: message, basis: Documented}}
-		return Request{}, &Error{found.in(paramFrom, &given{r.From, Parser{}, inFrom})}
+		found := problems{{Rule: RuleSourceDomain, Len: len(r.From), Message: message}}
+		return Request{}, &Error{found.in(paramFrom, newGiven(r.From, Parser{}, inFrom))}
 	}
 	from, err := ParseSIPURI(r.From)
 	if err != nil {
@@ -404,13 +404,12 @@ func (t To) LogValue() slog.Value { return slog.StringValue(t.Redacted()) }
 const (
 	clientScheme = "client:"
 
-	maxName     = 256  // bytes of a client name or a bare user name
-	maxURI      = 254  // bytes of a SIP URI before the ?
-	maxHeaders  = 1023 // bytes of a SIP URI after the ?
-	minDigits   = 2    // of a phone number
-	maxDigits   = 15   // of a phone number: E.164, section 6.1
-	maxRead     = maxURI + 1 + maxHeaders
-	testNumbers = "+1500555000" // and a digit from 1 to 9: the vendor's test numbers
+	maxName    = 256  // bytes of a client name or a bare user name
+	maxURI     = 254  // bytes of a SIP URI before the ?
+	maxHeaders = 1023 // bytes of a SIP URI after the ?
+	minDigits  = 2    // of a phone number
+	maxDigits  = 15   // of a phone number: E.164, section 6.1
+	maxRead    = maxURI + 1 + maxHeaders
 )
 
 // checkFrom finds what is wrong with s as a From, whatever To is.
@@ -665,11 +664,9 @@ func rewrite(s string) (written string, possible bool) {
 	return phonenumbers.Format(n, phonenumbers.E164), phonenumbers.IsPossibleNumberWithReason(n) == phonenumbers.IS_POSSIBLE
 }
 
-// isAssigned reports whether s is in an assigned range, or one of the vendor's test numbers.
+// isAssigned reports whether s is in an assigned range, as the vendor's test numbers +15005550001 to
+// +15005550009 are. Parse rewrites some numbers: one that it changes is not the one that was given.
 func isAssigned(s string) bool {
-	if len(s) == len(testNumbers)+1 && strings.HasPrefix(s, testNumbers) && s[len(s)-1] != '0' {
-		return true
-	}
 	n, err := phonenumbers.Parse(s, "")
 	return err == nil && phonenumbers.IsValidNumber(n) && phonenumbers.Format(n, phonenumbers.E164) == s
 }
@@ -691,36 +688,37 @@ func withheld(s string) string {
 	return ""
 }
 
-// nationalLengths remembers what the metadata says of each calling code: bit 0 that it was asked, bit n
-// that n digits may follow the code. A code that is not assigned has bit 0 alone. Each word is written
-// with the same value by whoever asks, so that no lock is needed.
+// nationalLengths remembers what the metadata says of each calling code: bit n that n digits may follow it,
+// and the bit asked that it was asked. A code that is not assigned has no other bit. Whoever asks stores the
+// same word, so that no lock is needed.
 var nationalLengths [1000]atomic.Uint32
 
-// callingCode returns the length of the calling code that digits starts with, and what nationalLengths
-// says of it; 0 if none is assigned. No assigned code starts with another (E.164, section 6.2.1).
+const asked = 1 << 31
+
+// callingCode returns the length of the calling code that digits starts with, and its nationalLengths; 0 if
+// none is assigned. No assigned code starts with another (E.164, section 6.2.1).
 func callingCode(digits string) (length int, lengths uint32) {
 	code := 0
 	for i := range min(3, len(digits)) {
 		code = code*10 + int(digits[i]-'0')
 		lengths := nationalLengths[code].Load()
 		if lengths == 0 {
-			lengths = possibleLengths(code, maxDigits-1-i)
+			lengths = asked | possibleLengths(code, maxDigits-1-i)
 			nationalLengths[code].Store(lengths)
 		}
-		if lengths > 1 {
+		if lengths != asked {
 			return i + 1, lengths
 		}
 	}
 	return 0, 0
 }
 
-// possibleLengths asks the metadata for the word of nationalLengths for code, which at most most digits may follow.
+// possibleLengths asks the metadata how many digits may follow code, at most most: bit n for n digits.
 func possibleLengths(code, most int) uint32 {
-	const asked = 1
 	if !phonenumbers.GetSupportedCallingCodes()[code] {
-		return asked
+		return 0
 	}
-	lengths := uint32(asked)
+	var lengths uint32
 	country, national := int32(code), uint64(1)
 	for n := 1; n <= most; n++ {
 		number := &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}
@@ -755,27 +753,28 @@ const (
 
 // fix returns the candidate for a replacement of g's value, if its place accepts it.
 func (g *given) fix() (string, bool) {
-	if len(g.value) > 2*maxRead {
+	value := *g.value
+	if len(value) > 2*maxRead {
 		return "", false
 	}
 	var candidate string
 	var found problems
 	switch g.place {
 	case inURI:
-		candidate = suggestSIP(g.value)
+		candidate = suggestSIP(value)
 		scanSIP(candidate, false, &found)
 	case inTo:
-		if candidate = suggestSIP(g.value); candidate == "" {
-			candidate = suggestNumber(g.value)
+		if candidate = suggestSIP(value); candidate == "" {
+			candidate = suggestNumber(value)
 		}
 		g.parser.checkTo(candidate, &found)
 	default:
-		candidate = suggestFrom(g.value)
+		candidate = suggestFrom(value)
 		if checkFrom(candidate, &found); found == nil && g.place == inFromToPhone {
 			g.parser.checkCaller(candidate, &found)
 		}
 	}
-	if found != nil || candidate == g.value {
+	if found != nil || candidate == value {
 		return "", false
 	}
 	return candidate, true

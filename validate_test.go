@@ -1,9 +1,15 @@
 package callparams_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/callparams"
@@ -11,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// found lists the problems of err as "Param rule offset+length", in order.
-func found(t *testing.T, err error) []string {
+// problems returns the problems of err, none for nil.
+func problems(t testing.TB, err error) []*callparams.Problem {
 	t.Helper()
 	if err == nil {
 		return nil
@@ -20,17 +26,25 @@ func found(t *testing.T, err error) []string {
 	var e *callparams.Error
 	require.ErrorAs(t, err, &e)
 	require.NotEmpty(t, e.Problems)
-	list := make([]string, 0, len(e.Problems))
-	for _, p := range e.Problems {
+	assert.Equal(t, e.Problems[0].Code, e.Code())
+	return e.Problems
+}
+
+// spans lists the problems of err as "Param rule offset+length", in order.
+func spans(t testing.TB, err error) []string {
+	t.Helper()
+	var list []string
+	for _, p := range problems(t, err) {
 		assert.Contains(t, p.Rule.Codes(), p.Code)
 		assert.ErrorIs(t, err, p.Rule)
 		assert.ErrorIs(t, err, p.Code)
-		list = append(list, p.Param+" "+string(p.Rule)+" "+span(p))
+		list = append(list, strings.TrimSpace(fmt.Sprintf("%s %s %d+%d", p.Param, p.Rule, p.Offset, p.Len)))
 	}
 	return list
 }
 
 func TestParseFromAccepts(t *testing.T) {
+	long := strings.Repeat("a", 256)
 	for _, test := range []struct {
 		in   string
 		kind callparams.Kind
@@ -43,12 +57,12 @@ func TestParseFromAccepts(t *testing.T) {
 		{"+266696687", callparams.KindPhone, "+266696687"},
 		{"client:alice", callparams.KindClient, "alice"},
 		{"CLIENT:Tom_O'Neil.7", callparams.KindClient, "Tom_O'Neil.7"},
-		{"client:" + strings.Repeat("a", 256), callparams.KindClient, strings.Repeat("a", 256)},
+		{"client:" + long, callparams.KindClient, long},
 		{"alice", callparams.KindUser, "alice"},
 		{"8001", callparams.KindUser, "8001"},
 		{"Front-Desk", callparams.KindUser, "Front-Desk"},
 		{"a+b_c.d", callparams.KindUser, "a+b_c.d"},
-		{strings.Repeat("a", 256), callparams.KindUser, strings.Repeat("a", 256)},
+		{long, callparams.KindUser, long},
 	} {
 		t.Run(test.in, func(t *testing.T) {
 			from, err := callparams.ParseFrom(test.in)
@@ -57,6 +71,151 @@ func TestParseFromAccepts(t *testing.T) {
 			assert.Equal(t, test.user, from.User())
 			assert.Equal(t, test.in, from.String())
 			assert.True(t, from.IsValid())
+		})
+	}
+}
+
+func TestParseFromRefuses(t *testing.T) {
+	const none = ""
+	for _, test := range []struct{ in, want, fix string }{
+		{"", "from.required 0+0", none},
+		{"sip:+1234@mydomain.sip.twilio.com", "from.user 9+24", "+1234"},
+		{"sip:alice", "from.user 0+4", none},
+		{"SIPS:bob@h", "from.user 8+2", "bob"},
+		{"alice@example.com", "from.user 5+12", "alice"},
+		{"+1234@x", "from.user 5+2", "+1234"},
+		{"client:a@b", "from.user 8+2", none},
+		{"sip:al ice@b", "from.user 10+2", none},
+		{"bob:secret@b", "from.user 10+2", none},
+		{" sip:x", "user.char 0+1", none},
+		{"a＠b", "user.char 1+3", none},
+		{"two words", "user.char 3+1", none},
+		{" 14155552671", "user.char 0+1", "+14155552671"},
+		{strings.Repeat("a", 257), "user.length 256+1", none},
+		{"tel:+14155552671", "scheme.unknown 0+4", "+14155552671"},
+		{"whatsapp:+14155552671", "scheme.unknown 0+9", none},
+		{"app:x", "scheme.unknown 0+4", none},
+		{"sim:x", "scheme.unknown 0+4", none},
+		{"+", "phone.length 1+0", none},
+		{"+1", "phone.length 1+1", none},
+		{"+1234567890123456", "phone.length 1+16", none},
+		{"+07487723751", "phone.zero 1+1", none},
+		{"+1415555CALL", "phone.char 8+4", none},
+		{"+1 (415) 555-2671", "phone.char 2+2", "+14155552671"},
+		{"+1415555２671", "phone.char 8+3", none},
+		{"+14155552671\n", "phone.char 12+1", none},
+		{"client:", "client.length 7+0", none},
+		{"client:" + strings.Repeat("a", 257), "client.length 263+1", none},
+		{"client:alice )", "client.char 12+1", none},
+		{"client:zoë", "client.char 9+2", none},
+		{"client:alice?k=v", "client.params 12+4", none},
+		{"client:a&b", "client.char 8+1", none},
+	} {
+		t.Run(test.in, func(t *testing.T) {
+			from, err := callparams.ParseFrom(test.in)
+			assert.Equal(t, []string{"From " + test.want}, spans(t, err))
+			assert.Zero(t, from)
+			fix, ok := problems(t, err)[0].Fix()
+			assert.Equal(t, test.fix, fix)
+			assert.Equal(t, test.fix != none, ok)
+			if errors.Is(err, callparams.RuleFromUser) {
+				assert.ErrorIs(t, err, callparams.CodeInvalidFrom)
+				assert.Contains(t, err.Error(), "the caller address is not a user name")
+			}
+		})
+	}
+}
+
+func TestParseToPhone(t *testing.T) {
+	const ok = ""
+	for _, test := range []struct{ in, shape, possible, assigned, fix string }{
+		{"+14155552671", ok, ok, ok, ""},
+		{"+15005550001", ok, ok, ok, ""}, // to 9: the vendor's test numbers
+		{"+15005550002", ok, ok, ok, ""},
+		{"+15005550003", ok, ok, ok, ""},
+		{"+15005550004", ok, ok, ok, ""},
+		{"+15005550005", ok, ok, ok, ""},
+		{"+15005550006", ok, ok, ok, ""},
+		{"+15005550007", ok, ok, ok, ""},
+		{"+15005550008", ok, ok, ok, ""},
+		{"+15005550009", ok, ok, ok, ""},
+		{"+390612345678", ok, ok, ok, ""}, // in Italy the 0 belongs to the number
+		{"+15555550100", ok, ok, "phone.assigned 0+12", ""},
+		{"+123456789", ok, "phone.length 0+10", "phone.length 0+10", ""},
+		{"+1234", ok, "phone.length 0+5", "phone.length 0+5", ""},
+		{"+1911", ok, "phone.length 0+5", "phone.length 0+5", ""},
+		{"+33112", ok, "phone.length 0+6", "phone.length 0+6", ""},
+		{"+15550100", ok, "phone.length 0+9", "phone.length 0+9", ""}, // possible locally only
+		{"+44", ok, "phone.length 0+3", "phone.length 0+3", ""},
+		{"+999123456789", ok, "phone.country 1+3", "phone.country 1+3", ""},
+		{"+2101234567", ok, "phone.country 1+3", "phone.country 1+3", ""},
+		{"+99", ok, "phone.country 1+2", "phone.country 1+2", ""},
+		{"+4402071838750", ok, "phone.trunk 3+1", "phone.trunk 3+1", "+442071838750"},
+		{"+440", ok, "phone.length 0+4", "phone.length 0+4", ""},
+		{"+266696687", "phone.withheld 0+10", "phone.withheld 0+10", "phone.withheld 0+10", ""},
+		{"+7378742833", "phone.withheld 0+11", "phone.withheld 0+11", "phone.withheld 0+11", ""},
+		{"+2562533", "phone.withheld 0+8", "phone.withheld 0+8", "phone.withheld 0+8", ""},
+		{"+8656696", "phone.withheld 0+8", "phone.withheld 0+8", "phone.withheld 0+8", ""},
+		{"+86282452253", "phone.withheld 0+12", "phone.withheld 0+12", "phone.withheld 0+12", ""},
+		{"+4915123456789012", "phone.length 1+16", "phone.length 1+16", "phone.length 1+16", ""}, // possible, but not E.164
+		{"14155552671", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
+		{" 14155552671", "phone.plus 0+1", "phone.plus 0+1", "phone.plus 0+1", "+14155552671"},
+		{"gdygadba", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
+		{"Call me at +14155552671 now", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
+		{"+1 (415) 555-2671", "phone.char 2+2", "phone.char 2+2", "phone.char 2+2", "+14155552671"},
+		{"+14155552671;ext=5", "phone.char 12+5", "phone.char 12+5", "phone.char 12+5", ""},
+	} {
+		t.Run(test.in, func(t *testing.T) {
+			for level, want := range map[callparams.NumberCheck]string{
+				callparams.Shape: test.shape, callparams.Possible: test.possible, callparams.Assigned: test.assigned,
+			} {
+				p := callparams.Parser{Numbers: level}
+				to, err := p.ParseTo(test.in)
+				if want == ok {
+					require.NoError(t, err, level)
+					assert.Equal(t, callparams.KindPhone, to.Kind())
+					continue
+				}
+				assert.Equal(t, []string{"To " + want}, spans(t, err), level)
+				assert.ErrorIs(t, err, callparams.CodeInvalidTo)
+				fix, _ := problems(t, err)[0].Fix()
+				assert.Equal(t, test.fix, fix, level)
+			}
+		})
+	}
+}
+
+func TestParseToClient(t *testing.T) {
+	for _, test := range []struct {
+		in, want string
+		name     string
+		params   []callparams.Field
+	}{
+		{"client:alice", "", "alice", nil},
+		{"Client:alice@example.com", "", "alice@example.com", nil},
+		{"client:alice?k=v&q=a%20b+c&k=&e=x=y?", "", "alice",
+			[]callparams.Field{{Name: "k", Value: "v"}, {Name: "q", Value: "a b+c"}, {Name: "k"}, {Name: "e", Value: "x=y?"}}},
+		{"client:alice?", "client.params 13+0", "", nil},
+		{"client:alice?k", "client.params 14+0", "", nil},
+		{"client:alice?=v", "client.params 13+0", "", nil},
+		{"client:alice?k=v&", "client.params 17+0", "", nil},
+		{"client:alice?k=%zz", "client.params 15+1", "", nil},
+		{"client:alice?k=a b", "client.params 16+1", "", nil},
+		{"client:?k=v", "client.length 7+0", "", nil},
+		{"client:a b?k=v", "client.char 8+1", "", nil},
+		{"client:" + strings.Repeat("a", 257), "client.length 263+1", "", nil},
+	} {
+		t.Run(test.in, func(t *testing.T) {
+			to, err := callparams.ParseTo(test.in)
+			name, params, ok := to.Client()
+			assert.Equal(t, test.want == "", ok)
+			assert.Equal(t, test.name, name)
+			assert.Equal(t, test.params, params)
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			assert.Equal(t, []string{"To " + test.want}, spans(t, err))
 		})
 	}
 }
@@ -71,8 +230,16 @@ func TestRequest(t *testing.T) {
 		{"alice", "client:bob?k=v", nil},
 		{"+14155550100", "+14155552671", nil},
 		{"client:alice", "+14155552671", []string{"From from.phone 0+12"}},
+		{"8001", "+14155552671", []string{"From from.phone 0+4"}},
 		{"+123456789", "+14155552671", []string{"From phone.length 0+10"}},
+		{"+266696687", "+14155552671", []string{"From phone.withheld 0+10"}},
+		{"+266696687", "sip:bob@example.com", nil},
 		{"+14155552671", "+14155552671", []string{"To same.party 0+12"}},
+		{"alice", "sip:alice", nil},
+		{"client:alice", "+1234", []string{"To phone.length 0+5", "From from.phone 0+12"}},
+		{"client:alice", "gdygadba", []string{"To phone.plus 0+0"}},
+		{"client:alice", "+1234@x", []string{"To scheme.missing 0+0"}},
+		{"a b", "+14155552671", []string{"From user.char 1+1"}},
 		{"", "", []string{"To to.required 0+0", "From from.required 0+0"}},
 		{"", "sip:bob@10.0.0.1;transport=sctp?X-A=a%0d%0ab&Subject=x", []string{
 			"To sip.private 8+8", "To sip.transport 27+4", "To header.value 37+6", "To header.allowed 45+7",
@@ -82,12 +249,458 @@ func TestRequest(t *testing.T) {
 		t.Run(test.from+" "+test.to, func(t *testing.T) {
 			r := callparams.Request{From: test.from, To: test.to}
 			call, err := r.Parse()
-			assert.Equal(t, test.want, found(t, err))
+			assert.Equal(t, test.want, spans(t, err))
 			assert.Equal(t, err == nil, call.IsValid())
-			assert.Equal(t, err == nil, errors.Is(r.Validate(), nil))
+			assert.Equal(t, err == nil, r.Validate() == nil)
+			if err == nil {
+				assert.Equal(t, test.from, call.From().String())
+				assert.Equal(t, test.to, call.To().String())
+			}
 		})
 	}
 }
 
-// span writes where p is as "offset+length".
-func span(p *callparams.Problem) string { return fmt.Sprintf("%d+%d", p.Offset, p.Len) }
+func TestRequestLevel(t *testing.T) {
+	r := callparams.Request{From: "+15555550100", To: "+14155552671"}
+	_, err := callparams.Parser{Numbers: callparams.Assigned}.Parse(r)
+	assert.Equal(t, []string{"From phone.assigned 0+12"}, spans(t, err))
+	_, err = callparams.Parser{Numbers: callparams.Shape}.Parse(callparams.Request{From: "+1234", To: "+12345"})
+	assert.NoError(t, err)
+}
+
+func TestMoveSourceDomain(t *testing.T) {
+	const from = "sip:+1234@mydomain.sip.twilio.com"
+	const moved = "X-Source-Domain=mydomain.sip.twilio.com"
+	for _, test := range []struct{ from, to, wantFrom, wantTo string }{
+		{from, "sip:destination@host", "+1234", "sip:destination@host?" + moved},
+		{from, "sip:d%20@host;lr?X-A=%42", "+1234", "sip:d%20@host;lr?X-A=%42&" + moved},
+		{"SIPS:alice:pw@h:5061;lr?a=b", "sip:d@host", "alice", "sip:d@host?X-Source-Domain=h"},
+		{"+1234", "sip:d@host", "+1234", "sip:d@host"},
+		{"alice@example.com", "+1", "alice@example.com", "+1"},
+		{"", "", "", ""},
+	} {
+		t.Run(test.from+" "+test.to, func(t *testing.T) {
+			got, err := callparams.Request{From: test.from, To: test.to}.MoveSourceDomain()
+			require.NoError(t, err)
+			assert.Equal(t, callparams.Request{From: test.wantFrom, To: test.wantTo}, got)
+		})
+	}
+	for _, test := range []struct{ from, to, want, why string }{
+		{from, "+14155552671", "From source.domain 0+33", "only a SIP URI carries headers"},
+		{from, "client:bob", "From source.domain 0+33", "only a SIP URI carries headers"},
+		{from, "sip:d@host?x-source-domain=other", "From source.domain 0+33", "already"},
+		{from, "sip:d@host?X-%53ource-Domain=other", "From source.domain 0+33", "already"},
+		{from, "sip:d@host?X-A=" + strings.Repeat("a", 1000), "From source.domain 0+33", "too long"},
+		{from, "sip:d@10.0.0.1", "To sip.private 6+8", "private"},
+		{"sip:mydomain.sip.twilio.com", "sip:d@host", "From source.domain 0+27", "user"},
+		{"sip:a%20b@h", "sip:d@host", "From source.domain 0+11", "user"},
+		{"sip:alice@", "sip:d@host", "From source.domain 0+10", "malformed"},
+	} {
+		t.Run(test.from+" "+test.to, func(t *testing.T) {
+			got, err := callparams.Request{From: test.from, To: test.to}.MoveSourceDomain()
+			assert.Equal(t, []string{test.want}, spans(t, err))
+			assert.ErrorContains(t, err, test.why)
+			assert.Zero(t, got)
+		})
+	}
+}
+
+// TestSixteenProblems holds the cap: 17 headers are wrong, the first 16 are reported.
+func TestSixteenProblems(t *testing.T) {
+	_, err := callparams.ParseTo("sip:a@h?" + strings.Repeat("A=1&", 16) + "A=1")
+	list := problems(t, err)
+	assert.Len(t, list, 16)
+	assert.Equal(t, len("sip:a@h?")+15*len("A=1&"), list[15].Offset)
+}
+
+// TestUnreadTail holds that a refusal is the same, whatever follows what is read of a value.
+func TestUnreadTail(t *testing.T) {
+	tail := strings.Repeat("1", 1<<20)
+	for in, want := range map[string]string{
+		"+1":                 "phone.length",
+		"sip:":               "sip.length",
+		"sip:a@10.0.0.1?X-A": "header.length",
+		"client:":            "client.length",
+		"alice":              "phone.plus",
+		"alice@":             "scheme.missing",
+		"tel:":               "scheme.unknown",
+	} {
+		_, err := callparams.ParseTo(in + tail)
+		if list := problems(t, err); assert.Len(t, list, 1) {
+			assert.Equal(t, want, string(list[0].Rule))
+			assert.LessOrEqual(t, list[0].Offset+list[0].Len, len(in+tail))
+		}
+	}
+}
+
+func TestZeroValues(t *testing.T) {
+	var (
+		from callparams.From
+		to   callparams.To
+		call callparams.Call
+		p    callparams.Problem
+		e    callparams.Error
+	)
+	assert.False(t, from.IsValid() || to.IsValid() || call.IsValid())
+	assert.Equal(t, callparams.KindInvalid, from.Kind())
+	assert.Equal(t, callparams.KindInvalid, to.Kind())
+	assert.Empty(t, from.String()+from.User()+from.Redacted()+to.String()+to.Redacted())
+	_, isSIP := to.SIPURI()
+	_, _, isClient := to.Client()
+	assert.False(t, isSIP || isClient)
+	assert.Empty(t, p.Value()+p.Redacted())
+	_, fixed := p.Fix()
+	assert.False(t, fixed)
+	assert.Zero(t, e.Code())
+	assert.NotPanics(t, func() { _ = fmt.Sprintf("%v %#v %v %#v %v", call, from, to, &e, &p) })
+	for _, text := range []string{fmt.Sprint(callparams.Kind(99)), fmt.Sprint(callparams.Kind(0))} {
+		assert.Equal(t, "invalid", text)
+	}
+	assert.Equal(t, "shape possible assigned", fmt.Sprint(callparams.Shape, callparams.Possible, callparams.Assigned))
+	assert.Equal(t, "unknown", callparams.Rule("no.such").Basis().String())
+	assert.Empty(t, callparams.Rule("no.such").Codes())
+	assert.Empty(t, callparams.Rule("no.such").Summary())
+}
+
+func TestMustParsePanics(t *testing.T) {
+	assert.Panics(t, func() { callparams.MustParseFrom("") })
+	assert.Panics(t, func() { callparams.MustParseTo("") })
+}
+
+func TestText(t *testing.T) {
+	type pair struct {
+		From callparams.From
+		To   callparams.To
+	}
+	in := pair{callparams.MustParseFrom("client:alice"), callparams.MustParseTo("sip:bob@example.com?X-A=%22")}
+	text, err := json.Marshal(in)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"From": "client:alice", "To": "sip:bob@example.com?X-A=%22"}`, string(text))
+	var out pair
+	require.NoError(t, json.Unmarshal(text, &out))
+	assert.Equal(t, in, out)
+
+	assert.Error(t, json.Unmarshal([]byte(`{"From": "a@b"}`), &out))
+	assert.Error(t, json.Unmarshal([]byte(`{"To": "bob"}`), &out))
+	assert.Equal(t, in, out, "a failed UnmarshalText changes nothing")
+	require.NoError(t, json.Unmarshal([]byte(`{"From": "", "To": ""}`), &out))
+	assert.Zero(t, out)
+
+	b, err := in.From.AppendText([]byte("From="))
+	require.NoError(t, err)
+	assert.Equal(t, "From=client:alice", string(b))
+	b, err = in.To.AppendText(nil)
+	require.NoError(t, err)
+	assert.Equal(t, in.To.String(), string(b))
+}
+
+// TestErrorJSON holds the vendor's error body, which its Go SDK reads into Code, Message, MoreInfo and Status.
+func TestErrorJSON(t *testing.T) {
+	err := callparams.Request{From: "sip:+1234@x", To: "+14155552671"}.Validate()
+	text, jsonErr := json.Marshal(err)
+	require.NoError(t, jsonErr)
+	assert.JSONEq(t, `{
+		"code": 21212,
+		"message": "callparams: From: the caller address is not a user name (21212, byte 9)",
+		"more_info": "https://www.twilio.com/docs/errors/21212",
+		"status": 400,
+		"problems": [{
+			"param": "From", "rule": "from.user", "code": 21212, "offset": 9, "length": 2,
+			"message": "the caller address is not a user name", "basis": "documented",
+			"more_info": "https://www.twilio.com/docs/errors/21212"
+		}]
+	}`, string(text))
+}
+
+func TestRedacted(t *testing.T) {
+	for in, want := range map[string]string{
+		"+14155552671":                        "+*********71",
+		"+1234":                               "+****",
+		"+1 (415) 555-2671":                   "+* (***) ***-****",
+		"14155552671":                         "***********",
+		"alice.smith":                         "***********",
+		"client:alice?k=v":                    "client:*****?*=*",
+		"sip:+14155552671":                    "sip:************",
+		"sip:alice":                           "sip:*****",
+		"sip:example.com":                     "sip:example.com",
+		"sip:4155552671.example.com":          "sip:**********.example.com",
+		"SIPS:a:pw@Example.com:5061":          "SIPS:****@Example.com:5061",
+		"sip:a@h:14155552671":                 "sip:*@h:***********",
+		"sip:a@[2001:db8::1]:5060;lr":         "sip:*@[2001:db8::1]:5060;lr",
+		"sip:a@[2001:db8":                     "sip:*@*********",
+		"sip:a@203.0.113.9;a=b?X-Id=7":        "sip:*@203.0.113.9;a=*?X-Id=*",
+		"sip:a@h?X-A=Smith&Jones=1&X-1234567": "sip:*@h?X-A=*****&*****=*&X-*******",
+		"sip:a@b@c":                           "sip:*@***",
+		"alice@example.com":                   "*****@example.com",
+		"tel:+14155552671":                    "****************",
+		"zoë\n":                               "*****",
+		"":                                    "",
+	} {
+		_, err := callparams.ParseFrom(in + "\x00")
+		p := problems(t, err)[0]
+		assert.Equal(t, in+"\x00", p.Value())
+		assert.Len(t, p.Redacted(), len(in)+1)
+		r := callparams.Request{From: in}
+		assert.Equal(t, "From "+want+" To ", r.String(), in)
+		assert.Equal(t, r.String(), fmt.Sprintf("%#v", r))
+	}
+}
+
+// TestNothingPersonal looks for a user, a number and a header's value in every form that may reach a log.
+func TestNothingPersonal(t *testing.T) {
+	r := callparams.Request{From: "secretfrom", To: "sip:secretto:secretpw@example.com;p=secretparam?X-A=secretvalue"}
+	phones := callparams.Request{From: "+14155552671", To: "+14155552671"}
+	uri, err := callparams.ParseSIPURI(r.To)
+	require.NoError(t, err)
+	ok, err := callparams.Request{From: "+14155552671", To: "client:secretto?k=secretvalue"}.Parse()
+	require.NoError(t, err)
+	values := []any{r, phones, ok, uri.Headers[0]}
+	wrapped := errors.Join(fmt.Errorf("call: %w", r.Validate()), phones.Validate())
+	values = append(values, wrapped)
+	for _, err := range []error{r.Validate(), phones.Validate()} {
+		var e *callparams.Error
+		require.ErrorAs(t, err, &e)
+		values = append(values, e, *e, e.Problems, e.Problems[0], *e.Problems[0])
+	}
+	var out bytes.Buffer
+	for _, v := range values {
+		if _, isField := v.(callparams.Field); !isField {
+			fmt.Fprintf(&out, "%v %+v %s %q\n", v, v, v, v)
+		}
+		fmt.Fprintf(&out, "%#v\n", v)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
+	}
+	for _, v := range []any{ok.From(), ok.To(), uri} {
+		fmt.Fprintf(&out, "%#v\n", v)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
+	}
+	for line := range strings.Lines(out.String()) {
+		for _, secret := range []string{"secret", "4155", "1555", "5555", "5526", "2671"} {
+			assert.False(t, strings.Contains(line, secret), "%s in %s", secret, line)
+		}
+	}
+	assert.Contains(t, out.String(), "example.com")
+}
+
+// TestRules holds that each rule has what its users are promised, and that the README's table is theirs.
+func TestRules(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| rule | codes | basis | refused is |\n|---|---|---|---|\n")
+	var names []string
+	for rule := range callparams.Rules() {
+		names = append(names, rule.Error())
+		assert.NotEmpty(t, rule.Codes(), rule)
+		assert.NotEqual(t, "unknown", rule.Basis().String(), rule)
+		codes := make([]string, 0, 2)
+		for _, c := range slices.Compact(rule.Codes()) {
+			codes = append(codes, fmt.Sprintf("[%d](%s)", int(c), c.DocsURL()))
+		}
+		summary := strings.ReplaceAll(rule.Summary(), "|", `\|`)
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", rule, strings.Join(codes, " "), rule.Basis(), summary)
+	}
+	slices.Sort(names)
+	assert.Len(t, slices.Compact(names), 38)
+	for range callparams.Rules() {
+		break // a loop may end early
+	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), table.String(), "the README's table is to be:\n%s", table.String())
+}
+
+// TestConcurrent asks for the lengths of calling codes that nobody asked for before from many goroutines; the race
+// detector watches.
+func TestConcurrent(t *testing.T) {
+	var group sync.WaitGroup
+	for range 8 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for code := 1; code < 1000; code++ {
+				_, _ = callparams.ParseTo(fmt.Sprintf("+%d123456789", code))
+			}
+		}()
+	}
+	group.Wait()
+}
+
+func Example() {
+	// Before the request is sent:
+	r := callparams.Request{From: "sip:+1234@mydomain.sip.twilio.com", To: "sip:bob@example.com?Subject=hello"}
+	var e *callparams.Error
+	if err := r.Validate(); errors.As(err, &e) {
+		for _, p := range e.Problems {
+			fmt.Println(p)
+			if fix, ok := p.Fix(); ok {
+				fmt.Println("  fix:", fix)
+			}
+		}
+	}
+	// Output:
+	// To: the vendor drops this header silently, want X-... (not X-Twilio...), User-to-User, Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID (32113, byte 20)
+	// From: the caller address is not a user name (21212, byte 9)
+	//   fix: +1234
+}
+
+func ExampleParseFrom() {
+	from, err := callparams.ParseFrom("client:alice")
+	fmt.Println(from.Kind(), from.User(), err)
+	_, err = callparams.ParseFrom("alice@example.com")
+	fmt.Println(err)
+	// Output:
+	// client alice <nil>
+	// callparams: From: the caller address is not a user name (21212, byte 5)
+}
+
+func ExampleParseTo() {
+	for _, s := range []string{"+14155552671", "client:bob", "sip:bob@example.com", "bob"} {
+		to, err := callparams.ParseTo(s)
+		fmt.Println(to.Kind(), err)
+	}
+	// Output:
+	// phone <nil>
+	// client <nil>
+	// sip <nil>
+	// invalid callparams: To: a phone number needs + and its calling code in front; a name needs client: or sip: (21211, byte 0)
+}
+
+func ExampleTo_Client() {
+	name, params, ok := callparams.MustParseTo("client:alice?account=42&note=a%20b").Client()
+	fmt.Printf("%s %d %q %v\n", name, len(params), params[1].Value, ok)
+	// Output: alice 2 "a b" true
+}
+
+func ExampleTo_SIPURI() {
+	uri, ok := callparams.MustParseTo("sip:bob@example.com:5061;transport=tls?X-Note=a%20b").SIPURI()
+	fmt.Println(uri.User, uri.Host, uri.Port, uri.Params, uri.Headers, ok)
+	// Output: bob example.com 5061 [{transport tls}] [{X-Note a b}] true
+}
+
+func ExampleFrom_LogValue() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	log.Info("calling", "from", callparams.MustParseFrom("+14155552671"), "to", callparams.MustParseTo("sip:bob@example.com"))
+	// Output: level=INFO msg=calling from=+*********71 to=sip:***@example.com
+}
+
+func ExampleRequest_Parse() {
+	call, err := callparams.Request{From: "+14155550100", To: "sip:bob@example.com"}.Parse()
+	fmt.Println(call, err)
+	fmt.Println(call.From().User(), call.To())
+	// Output:
+	// From +*********00 To sip:***@example.com <nil>
+	// +14155550100 sip:bob@example.com
+}
+
+func ExampleRequest_MoveSourceDomain() {
+	r, err := callparams.Request{From: "sip:+1234@mydomain.sip.twilio.com", To: "sip:destination@host"}.MoveSourceDomain()
+	fmt.Printf("%s\n%s\n%v\n", r.From, r.To, err)
+	// Output:
+	// +1234
+	// sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com
+	// <nil>
+}
+
+func ExampleParser() {
+	r := callparams.Request{From: "+14155552671", To: "+15555550100"} // a number reserved for fiction
+	for _, level := range []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned} {
+		_, err := callparams.Parser{Numbers: level}.Parse(r)
+		fmt.Println(level, err)
+	}
+	// Output:
+	// shape <nil>
+	// possible <nil>
+	// assigned callparams: To: the number is in no assigned range of its calling code (21211, byte 0)
+}
+
+func ExampleError() {
+	err := callparams.Request{From: "client:alice", To: "+14155552671"}.Validate()
+	fmt.Println(errors.Is(err, callparams.RuleFromPhone), errors.Is(err, callparams.CodeInvalidFrom))
+	var e *callparams.Error
+	if errors.As(err, &e) {
+		fmt.Println(int(e.Code()), e.Code().DocsURL())
+	}
+	// Output:
+	// true true
+	// 21212 https://www.twilio.com/docs/errors/21212
+}
+
+func ExampleProblem_Redacted() {
+	_, err := callparams.ParseTo("sip:bob@example.com&transport=tls")
+	var e *callparams.Error
+	if errors.As(err, &e) {
+		p := e.Problems[0]
+		fix, _ := p.Fix()
+		fmt.Println(p.Redacted())
+		fmt.Println(strings.Repeat(" ", p.Offset) + strings.Repeat("^", p.Len))
+		fmt.Println(fix)
+	}
+	// Output:
+	// sip:***@*************************
+	//                    ^
+	// sip:bob@example.com;transport=tls
+}
+
+func ExampleRules() {
+	for rule := range callparams.Rules() {
+		fmt.Println(rule, rule.Codes(), rule.Basis(), rule.Summary())
+		break
+	}
+	// Output: from.required [Twilio error 21213] documented From is empty
+}
+
+func BenchmarkPhone(b *testing.B) {
+	for _, bench := range []struct {
+		name  string
+		parse func() error
+	}{
+		{"ParseFrom", func() error { _, err := callparams.ParseFrom("+14155552671"); return err }},
+		{"ParseTo", func() error { _, err := callparams.ParseTo("+14155552671"); return err }},
+		{"Request", callparams.Request{From: "+14155550100", To: "+14155552671"}.Validate},
+		{"LeadingZero", func() error { _, err := callparams.ParseTo("+390612345678"); return err }},
+		{"Assigned", func() error {
+			_, err := callparams.Parser{Numbers: callparams.Assigned}.ParseTo("+14155552671")
+			return err
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			require.NoError(b, bench.parse())
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = bench.parse()
+			}
+		})
+	}
+}
+
+func BenchmarkRefusal(b *testing.B) {
+	for name, to := range map[string]string{
+		"Phone":    "+1415555CALL",
+		"Word":     "gdygadba",
+		"Client":   "client:alice )",
+		"Header":   "sip:bob@example.com?Subject=hello",
+		"TwiML":    "sip:bob@example.com?X-A=1&amp;X-B=2",
+		"Sixteen":  "sip:a@h?" + strings.Repeat("A=1&", 16) + "A=1",
+		"Params":   "sip:a@h" + strings.Repeat(";a", 120),
+		"Megabyte": "sip:a@h?X-A=" + strings.Repeat("a", 1<<20),
+		"Digits":   "+" + strings.Repeat("1", 1<<20),
+		"Letters":  strings.Repeat("a", 1<<20),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := callparams.ParseTo(to); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
