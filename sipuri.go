@@ -568,7 +568,7 @@ func scanParam(s string, start int, dial bool, names *paramNames, found *problem
 	switch {
 	case end < len(s) && s[end] != ';':
 		bad, end = end, next(s, end, ";")
-		addBytes(RuleSIPParam, s[:end], bad, sipParam, "a URI parameter", found)
+		addBytes(RuleSIPParam, s[:end], bad, sipParam, "a URI parameter (; joins them)", found)
 	case name == "":
 		found.add(RuleSIPParam, start, 0, "a URI parameter has no name")
 	case equals && value == end:
@@ -676,7 +676,7 @@ func scanHeader(s string, start int, dial bool, found *problems) (end int) {
 		if strings.HasPrefix(s[start-1:], "&amp;") {
 			found.add(RuleHeaderTwiML, start-1, len("&amp;"), "found &amp; between headers, want &: XML escaping belongs to TwiML")
 		} else {
-			addBytes(RuleHeaderSyntax, s[:end], bad, sipHeader, "a header", found)
+			addBytes(RuleHeaderSyntax, s[:end], bad, sipHeader, "a header (& joins them)", found)
 		}
 	case name == "":
 		found.add(RuleHeaderSyntax, start, 0, "a header has no name, want name=value")

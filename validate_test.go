@@ -4,9 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -497,7 +503,7 @@ func TestRules(t *testing.T) {
 		for _, c := range slices.Compact(rule.Codes()) {
 			codes = append(codes, fmt.Sprintf("[%d](%s)", int(c), c.DocsURL()))
 		}
-		summary := strings.ReplaceAll(rule.Summary(), "|", `\|`)
+		summary := strings.NewReplacer("|", `\|`, "&", "&amp;", "<", "&lt;").Replace(rule.Summary())
 		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", rule, strings.Join(codes, " "), rule.Basis(), summary)
 	}
 	slices.Sort(names)
@@ -508,6 +514,62 @@ func TestRules(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	assert.Contains(t, string(readme), table.String(), "the README's table is to be:\n%s", table.String())
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with a file of testdata, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	name = filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(name, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got, "go test -run '^%s$' . -update writes %s anew", t.Name(), name)
+}
+
+// TestAPI holds that no exported declaration changes unseen.
+func TestAPI(t *testing.T) {
+	var api []string
+	files := token.NewFileSet()
+	for _, name := range []string{"validate.go", "sipuri.go", "errors.go"} {
+		file, err := parser.ParseFile(files, name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.FileExports(file)
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				f.Body = nil
+			}
+			if g, ok := decl.(*ast.GenDecl); ok && g.Tok == token.IMPORT {
+				continue
+			}
+			var text strings.Builder
+			require.NoError(t, printer.Fprint(&text, files, decl))
+			api = append(api, text.String()+"\n")
+		}
+	}
+	golden(t, "api.txt", strings.Join(api, ""))
+}
+
+// TestReadmeCode holds that the README's Go code is that of the examples, word for word.
+func TestReadmeCode(t *testing.T) {
+	var code strings.Builder
+	for _, name := range []string{"sipuri_test.go", "examples/twilio/readme_test.go"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		code.Write(text)
+	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	require.Len(t, blocks, 2)
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		indented := "\t" + strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n\t")
+		assert.Contains(t, code.String(), indented+"\n")
+	}
 }
 
 // TestConcurrent asks for the lengths of calling codes that nobody asked for before from many goroutines; the race
