@@ -285,12 +285,13 @@ type given struct {
 	value  *string
 	parser Parser
 	place  place
+	beside *string // the other parameter, which a fix must not equal; nil if there is none
 }
 
-func newGiven(value string, p Parser, place place) *given { return &given{&value, p, place} }
+func newGiven(value string, p Parser, place place) *given { return &given{&value, p, place, nil} }
 
 // Error returns the parameter, the message, the code and the offset, such as
-// "From: the caller address is not a user name (21212, byte 10)".
+// "From: the caller address is not a user name (21212, byte 9)".
 func (p *Problem) Error() string {
 	text := p.Message + " (" + strconv.Itoa(int(p.Code)) + ", byte " + strconv.Itoa(p.Offset) + ")"
 	if p.Param == "" {
@@ -427,7 +428,7 @@ func describe(c byte) string {
 // redact masks s byte for byte with '*'. What stays shows the structure and names nobody: the scheme;
 // the + and, of a number of 7 digits or more, the last two; a host that has a user in front or a dot in
 // it; a port; the names of parameters and of X- headers, and the punctuation around them. It goes by
-// punctuation alone, since what it masks may be malformed in any way; where in doubt it masks.
+// punctuation alone, since what it masks may be malformed in any way.
 func redact(s string) string {
 	m := mask{s, bytes.Repeat([]byte{'*'}, len(s))}
 	at := strings.IndexByte(s, '@')
@@ -473,16 +474,16 @@ func (m mask) sip(scheme, at int) {
 	end := len(m.text)
 	if strings.HasPrefix(m.text[host:], "[") {
 		end = host + strings.IndexByte(m.text[host:], ']') + 1
-	} else if n := strings.IndexAny(m.text[host:], ":;?"); n >= 0 {
-		end = host + n
+	} else {
+		end = next(m.text, host, ":;?")
 	}
 	known := m.host(host, end, at >= 0)
 	if strings.HasPrefix(m.text[end:], ":") {
 		m.out[end] = ':'
 		end++
 		// 5: the digits of 65535, the highest port.
-		if n := countDigits(m.text[end:]); known && n <= 5 {
-			copy(m.out[end:], m.text[end:end+n])
+		if to := next(m.text, end, ";?"); known && to-end <= 5 && countDigits(m.text[end:to]) == to-end {
+			copy(m.out[end:], m.text[end:to])
 		}
 	}
 	m.fields(end)
@@ -493,10 +494,11 @@ func (m mask) sip(scheme, at int) {
 func (m mask) host(from, to int, user bool) bool {
 	name := m.text[from:to]
 	_, isAddr := parseAddr(name)
+	end, isName := scanHostname(name, 0)
 	switch {
 	case isAddr:
 		copy(m.out[from:], name)
-	case isHostname(name) && (user || strings.Contains(name, ".")):
+	case isName && end == len(name) && (user || strings.Contains(name, ".")):
 		m.name(from, to)
 	default:
 		return false
@@ -505,21 +507,25 @@ func (m mask) host(from, to int, user bool) bool {
 }
 
 // fields uncovers the parameters and headers that start at from: what separates them, and their names.
-// Of headers, only the names that start with X-: another may be part of a value that was not escaped.
+// Of headers, only names that start with X- and have a value: another may be part of a value that was not
+// escaped.
 func (m mask) fields(from int) {
 	m.uncover(from, len(m.text), ";?&=")
-	headers := false
+	separator := byte(';')
 	for from < len(m.text) {
 		c := m.text[from]
-		headers = headers || c == '?'
-		from++
-		to := len(m.text)
-		if n := strings.IndexAny(m.text[from:], ";?&="); n >= 0 {
-			to = from + n
+		if separator == ';' && c == '?' {
+			separator = '?'
 		}
-		name := m.text[from:to]
-		if strings.IndexByte(";?&", c) >= 0 && run(name, 0, sipHost) == len(name) && (!headers || hasPrefixFold(name, "X-")) {
+		from++
+		to := next(m.text, from, ";?&=")
+		name, rest := m.text[from:to], m.text[to:]
+		if c == separator && run(name, 0, sipHost) == len(name) &&
+			(c == ';' || hasPrefixFold(name, "X-") && strings.HasPrefix(rest, "=")) {
 			m.name(from, to)
+		}
+		if separator == '?' {
+			separator = '&'
 		}
 		from = to
 	}

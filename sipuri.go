@@ -3,6 +3,7 @@ package callparams
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,14 +25,17 @@ type SIPURI struct {
 	Headers  []Field // {"X-Account", "42"}; order and repeats are kept
 }
 
-// A Field is a parameter or a header, decoded. GoString and LogValue redact its value.
+// A Field is a parameter or a header, decoded. String, GoString and LogValue redact its value.
 type Field struct{ Name, Value string }
 
-// GoString returns the field with its value masked, so that %#v leaks nothing.
-func (f Field) GoString() string { return f.Name + "=" + strings.Repeat("*", len(f.Value)) }
+// String returns the field with its value masked byte for byte.
+func (f Field) String() string { return f.Name + "=" + strings.Repeat("*", len(f.Value)) }
 
-// LogValue returns what GoString does.
-func (f Field) LogValue() slog.Value { return slog.StringValue(f.GoString()) }
+// GoString returns what String does, so that %#v leaks nothing.
+func (f Field) GoString() string { return f.String() }
+
+// LogValue returns what String does.
+func (f Field) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
 // ParseSIPURI parses s by the grammar of RFC 3261 alone, without the vendor's rules, but for the
 // divergences in the package comment. Escapes are decoded once, byte by byte; + is a plus.
@@ -77,19 +81,7 @@ func (u SIPURI) To() (To, error) { return ParseTo(u.String()) }
 // in a host is escaped there, although no escape is legal in one.
 func (u SIPURI) String() string {
 	var buf [512]byte // on the stack; most URIs fit
-	return string(u.appendTo(buf[:0]))
-}
-
-// Redacted returns String masked byte for byte.
-func (u SIPURI) Redacted() string { return redact(u.String()) }
-
-// GoString returns Redacted, so that %#v leaks nothing.
-func (u SIPURI) GoString() string { return u.Redacted() }
-
-// LogValue returns Redacted.
-func (u SIPURI) LogValue() slog.Value { return slog.StringValue(u.Redacted()) }
-
-func (u SIPURI) appendTo(b []byte) []byte {
+	b := buf[:0]
 	if u.Secure {
 		b = append(b, "sips:"...)
 	} else {
@@ -128,8 +120,17 @@ func (u SIPURI) appendTo(b []byte) []byte {
 		b = appendField(b, f)
 		separator = '&'
 	}
-	return b
+	return string(b)
 }
+
+// Redacted returns String masked byte for byte.
+func (u SIPURI) Redacted() string { return redact(u.String()) }
+
+// GoString returns Redacted, so that %#v leaks nothing.
+func (u SIPURI) GoString() string { return u.Redacted() }
+
+// LogValue returns Redacted.
+func (u SIPURI) LogValue() slog.Value { return slog.StringValue(u.Redacted()) }
 
 func appendField(b []byte, f Field) []byte {
 	b = appendEscaped(b, f.Name, unreserved)
@@ -165,10 +166,10 @@ func IsTwilioHost(host string) bool {
 	if !ok || !hasPrefixFold(name, "sip.") {
 		return false
 	}
-	place := name[len("sip."):]
+	place, ix := cutSuffixFold(name[len("sip."):], "-ix")
 	for _, p := range twilioPlaces {
-		if equalFold(place, p) || p != "gll" && equalFold(place, p+"-ix") {
-			return true
+		if equalFold(place, p) {
+			return !ix || p != "gll"
 		}
 	}
 	return false
@@ -189,7 +190,6 @@ const (
 	printable                     // every byte but the ASCII control characters
 	visible                       // ASCII from space to ~
 	alpha                         // a letter
-	alphanum                      // a letter or digit
 	hexdig                        // a hex digit
 	unreserved                    // what needs no escape anywhere
 	builtUser                     // what SIPURI.String leaves raw in a user
@@ -244,7 +244,7 @@ var classes = func() (table [256]class) {
 	)
 	add(letters, alpha)
 	add(digits+"ABCDEFabcdef", hexdig)
-	add(letters+digits, rawInAll|alphanum|sipHost|builtAddr|token|scheme|userName)
+	add(letters+digits, rawInAll|sipHost|builtAddr|token|scheme|userName)
 	add(mark, rawInAll)
 	add("&=+$,;?/", sipUser)
 	add("&=+$,;/", dialledUser) // not "?": see RuleSIPUser
@@ -337,12 +337,10 @@ func findParts(s string, scheme int, dial bool) (host, query int) {
 // addTooLong refuses what is too long of s, the headers of which start at query.
 func addTooLong(s string, query int, found *problems) {
 	if query > maxURI {
-		found.add(RuleSIPLength, maxURI, query-maxURI,
-			"found "+strconv.Itoa(query)+" bytes before the headers, want a SIP URI of at most 254")
+		found.add(RuleSIPLength, maxURI, query-maxURI, "found more than 254 bytes before the headers, want a shorter SIP URI")
 	}
 	if start := query + 1; len(s)-start > maxHeaders {
-		found.add(RuleHeaderLength, start+maxHeaders, len(s)-start-maxHeaders,
-			"found "+strconv.Itoa(len(s)-start)+" bytes of headers, want at most 1023")
+		found.add(RuleHeaderLength, start+maxHeaders, len(s)-start-maxHeaders, "found more than 1023 bytes of headers, want fewer")
 	}
 }
 
@@ -451,12 +449,6 @@ func scanHostname(s string, i int) (end int, ok bool) {
 	}
 }
 
-// isHostname reports whether s is a DNS name.
-func isHostname(s string) bool {
-	end, ok := scanHostname(s, 0)
-	return ok && end == len(s)
-}
-
 // parseAddr parses the IP address of a host: IPv6 in brackets, or IPv4.
 func parseAddr(host string) (netip.Addr, bool) {
 	const longest = len("[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]")
@@ -514,7 +506,7 @@ func scanPort(s string, i int, found *problems) (end int) {
 	i++
 	end = next(s, i, ";")
 	if parsePort(s[i:end]) == 0 {
-		found.add(RuleSIPPort, i, end-i, "found no port after the ':' of the host, want 1 to 65535; an IPv6 address goes in brackets")
+		found.add(RuleSIPPort, i, end-i, "the port is no number from 1 to 65535; an IPv6 address goes in brackets")
 	}
 	return end
 }
@@ -570,13 +562,13 @@ func scanParam(s string, start int, dial bool, names *paramNames, found *problem
 		bad, end = end, next(s, end, ";")
 		addBytes(RuleSIPParam, s[:end], bad, sipParam, "a URI parameter (; joins them)", found)
 	case name == "":
-		found.add(RuleSIPParam, start, 0, "a URI parameter has no name")
+		found.add(RuleSIPParam, start, 0, "a URI parameter has no name, want name or name=value after each ;")
 	case equals && value == end:
-		found.add(RuleSIPParam, end, 0, "a URI parameter has nothing after its =")
+		found.add(RuleSIPParam, end, 0, "a URI parameter has nothing after its =, want a value or no =")
 	case names != nil && names.repeated(start, name):
 		found.add(RuleSIPParam, start, len(name), "the same URI parameter stands before this one, want it once")
 	case bad >= 0:
-		found.add(RuleSIPParam, bad, escapes(s, bad, allowed)-bad, "found an escaped control character in a URI parameter")
+		found.addBasis(Assumed, RuleSIPParam, bad, escapes(s, bad, allowed)-bad, "found an escaped control character in a URI parameter")
 	case dial:
 		checkParam(name, s[value:end], value, found)
 	}
@@ -588,11 +580,11 @@ func checkParam(name, value string, off int, found *problems) {
 	switch {
 	case isWord(name, "transport"):
 		if !isWord(value, "udp") && !isWord(value, "tcp") && !isWord(value, "tls") {
-			found.add(RuleSIPTransport, off, len(value), "the vendor knows no such transport, want udp, tcp or tls; parameters are joined with ;")
+			found.add(RuleSIPTransport, off, len(value), "the transport is another than udp, tcp or tls; parameters are joined with ;")
 		}
 	case isWord(name, "secure"):
 		if !isWord(value, "true") && !isWord(value, "false") {
-			found.add(RuleSIPSecure, off, len(value), "the secure parameter has another value, want true or false; parameters are joined with ;")
+			found.add(RuleSIPSecure, off, len(value), "the secure parameter is another than true or false; parameters are joined with ;")
 		}
 	}
 }
@@ -600,40 +592,42 @@ func checkParam(name, value string, off int, found *problems) {
 // paramNames knows the names of the parameters of text that were read so far.
 type paramNames struct {
 	text  string
-	first int                 // where the first name starts
-	maybe [4]uint64           // a bit for the hash of each name: where it is not set, the name is new
-	all   map[string]struct{} // the names themselves, if text is too long to compare each with each
+	first int // where the first name starts
+	// The FNV-1a hashes of n names. A name takes two bytes of a URI that can be dialled, so that they fit.
+	hashes [maxURI / 2]uint32
+	n      int
+	all    map[string]struct{} // the names themselves, if text is longer than that
 }
 
 // repeated adds the name at start and reports whether it was there already. It allocates nothing for a URI
 // that can be dialled.
-func (n *paramNames) repeated(start int, name string) bool {
-	if len(n.text) > maxURI {
+func (p *paramNames) repeated(start int, name string) bool {
+	if len(p.text) > maxURI {
 		key := []byte(unescape(name))
 		for i, c := range key {
 			key[i] = lower(c)
 		}
-		if n.all == nil {
-			n.all = make(map[string]struct{})
+		if p.all == nil {
+			p.all = make(map[string]struct{})
 		}
-		_, there := n.all[string(key)]
-		n.all[string(key)] = struct{}{}
+		_, there := p.all[string(key)]
+		p.all[string(key)] = struct{}{}
 		return there
 	}
-	var hash uint8 // 256 values, since a To has room for some 100 names
+	hash := uint32(2166136261)
 	for i := 0; i < len(name); {
 		c, width := decode(name, i)
-		hash = hash*31 + lower(c)
+		hash = (hash ^ uint32(lower(c))) * 16777619
 		i += width
 	}
-	word, bit := &n.maybe[hash/64], uint64(1)<<(hash%64)
-	if *word&bit == 0 {
-		*word |= bit
+	if !slices.Contains(p.hashes[:p.n], hash) {
+		p.hashes[p.n] = hash
+		p.n++
 		return false
 	}
-	for i := n.first; i < start; {
-		end := next(n.text, i, ";")
-		if earlier, _, _ := strings.Cut(n.text[i:end], "="); equalUnescaped(earlier, name) {
+	for i := p.first; i < start; {
+		end := next(p.text, i, ";")
+		if earlier, _, _ := strings.Cut(p.text[i:end], "="); equalUnescaped(earlier, name) {
 			return true
 		}
 		i = end + 1
@@ -729,6 +723,11 @@ func suggestSIP(s string) string {
 	host, query := findParts(s, scheme, false)
 	if headers := strings.ReplaceAll(s[query:], "&amp;", "&"); len(headers) < len(s)-query {
 		return s[:query] + headers
+	}
+	for i, part := range strings.Split(s[host:query], "&") {
+		if name, _, _ := strings.Cut(part, ";"); i > 0 && !strings.Contains(name, "=") {
+			return "" // perhaps part of a value
+		}
 	}
 	return s[:host] + strings.ReplaceAll(s[host:query], "&", ";") + s[query:]
 }
@@ -834,14 +833,15 @@ func next(s string, i int, chars string) int {
 // addBytes refuses what stands at i, in a part of the URI that ends with s: bytes that are not in raw, or a %
 // that starts no escape.
 func addBytes(rule Rule, s string, i int, raw class, part string, found *problems) {
+	end := min(runNot(s, i, raw), next(s, i, "%"))
 	switch c := s[i]; {
 	case c == '%':
 		found.add(rule, i, 1, "found a % without two hex digits in "+part+", want %25 for a %")
 	case classes[c]&visible != 0:
 		escape := string(appendEscaped(nil, s[i:i+1], 0))
-		found.add(rule, i, runNot(s, i, raw)-i, "found "+describe(c)+" in "+part+", want it escaped: "+escape)
+		found.add(rule, i, end-i, "found "+describe(c)+" in "+part+", want it escaped: "+escape)
 	default:
-		found.add(rule, i, runNot(s, i, raw)-i, "found "+describe(c)+" in "+part)
+		found.add(rule, i, end-i, "found "+describe(c)+" in "+part)
 	}
 }
 

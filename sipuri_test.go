@@ -197,6 +197,7 @@ func TestSIPFixes(t *testing.T) {
 		"sip:kate@h?x-a=foo&amp;x-b=bar":      "sip:kate@h?x-a=foo&x-b=bar",
 		"sip:kate@h?x-a=foo&amp;b=bar":        "",
 		"sip:bob@h&transport=tls":             "sip:bob@h;transport=tls",
+		"sip:bob@h;transport=udp&tcp":         "",
 		"sip:bob@h;transport=tls&secure=true": "sip:bob@h;transport=tls;secure=true",
 		"tel:+1-415-555-2671":                 "+14155552671",
 		"tel:911":                             "",
@@ -308,6 +309,7 @@ func TestIsTwilioHost(t *testing.T) {
 func TestFieldRedacts(t *testing.T) {
 	f := field{Name: "X-Name", Value: "alice"}
 	assert.Equal(t, "X-Name=*****", fmt.Sprintf("%#v", f))
+	assert.Equal(t, "X-Name=*****", fmt.Sprint(f))
 	assert.Equal(t, "X-Name=*****", f.LogValue().String())
 }
 

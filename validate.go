@@ -10,7 +10,8 @@
 //
 // An error is an [*Error]: every problem at once, each with the rule, the vendor's code, the bytes it is
 // about and, where there is exactly one candidate, the fix. No error, log form or %#v of a type of this
-// package holds a user, a number or a header's value in the clear.
+// package holds a user, a number or a header's value in the clear. (Package fmt asks no method of a value in
+// an unexported field of another type: such a type has to redact itself.)
 //
 // SIP URIs are read by the grammar of RFC 3261, sections 19.1.1 and 25.1, with the IP literals of
 // RFC 5954, which are those of RFC 3986 without a zone. Notable divergences:
@@ -151,7 +152,8 @@ func (p Parser) ParseFrom(s string) (From, error) {
 // ParseTo parses s as a To: a phone number in E.164 form that p.Numbers accepts; "client:", a client
 // identity and, if any, "?" and parameters; or a SIP URI that the vendor dials. Nothing is trimmed.
 //
-// An error is an [*Error] with at most 16 problems. What is accepted allocates nothing.
+// An error is an [*Error] with at most 16 problems. What is accepted allocates nothing, but where the metadata is
+// asked about the number itself: for a 0 after the calling code, at Assigned, and once for each calling code.
 func (p Parser) ParseTo(s string) (To, error) {
 	var found problems
 	p.checkTo(s, &found)
@@ -165,7 +167,7 @@ func (p Parser) ParseTo(s string) (To, error) {
 // one too, another one, and one that p.Numbers accepts.
 //
 // An error is an [*Error] with To's problems, then From's; its code is the one that the vendor, which stops
-// at the first problem, would have answered with. What is accepted allocates nothing.
+// at the first problem, would have answered with. What is accepted allocates no more than by ParseTo.
 func (p Parser) Parse(r Request) (Call, error) {
 	var from, to problems
 	p.checkTo(r.To, &to)
@@ -183,8 +185,10 @@ func (p Parser) Parse(r Request) (Call, error) {
 	if from == nil && to == nil {
 		return Call{From{r.From}, To{r.To}}, nil
 	}
-	list := to.in(paramTo, newGiven(r.To, p, inTo))
-	return Call{}, &Error{append(list, from.in(paramFrom, newGiven(r.From, p, place))...)}
+	givenTo, givenFrom := newGiven(r.To, p, inTo), newGiven(r.From, p, place)
+	givenTo.beside, givenFrom.beside = givenFrom.value, givenTo.value
+	list := to.in(paramTo, givenTo)
+	return Call{}, &Error{append(list, from.in(paramFrom, givenFrom)...)}
 }
 
 // Parse parses r with the zero [Parser]: see [Parser.Parse].
@@ -215,14 +219,14 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	}
 	refuse := func(message string) (Request, error) {
 		found := problems{{Rule: RuleSourceDomain, Len: len(r.From), Message: message}}
-		return Request{}, &Error{found.in(paramFrom, newGiven(r.From, Parser{}, inFrom))}
+		return Request{}, &Error{found.in(paramFrom, newGiven(r.From, Parser{}, nowhere))}
 	}
 	from, err := ParseSIPURI(r.From)
 	if err != nil {
 		return refuse("the domain cannot be moved to To: From is a malformed SIP URI")
 	}
-	if _, err := ParseFrom(from.User); err != nil {
-		return refuse("the domain cannot be moved to To: the user that is left is no From, want a number or a user name")
+	if user, err := ParseFrom(from.User); err != nil || user.Kind() == KindClient {
+		return refuse("the domain cannot be moved to To: what is left of From, its user, is no number and no user name")
 	}
 	if sipScheme(r.To) == 0 {
 		return refuse("the domain cannot be moved to To: only a SIP URI carries headers, and To is none")
@@ -381,8 +385,8 @@ func (t To) AppendText(b []byte) ([]byte, error) { return append(b, t.text...), 
 // MarshalText returns String. The error is always nil.
 func (t To) MarshalText() ([]byte, error) { return []byte(t.text), nil }
 
-// UnmarshalText sets t to what [ParseTo] makes of text; an empty text makes the zero To.
-// On an error t is unchanged.
+// UnmarshalText sets t to what [ParseTo] makes of text; an empty text makes the zero To. What a [Parser] accepted
+// at Shape may be refused. On an error t is unchanged.
 func (t *To) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*t = To{}
@@ -457,15 +461,16 @@ func (p Parser) checkTo(s string, found *problems) {
 	case schemeLen(s) > 0:
 		addUnknownScheme(s, found)
 	case hasAt(s):
-		found.add(RuleSchemeMissing, 0, 0, "an address with @ has no scheme, want sip: or sips: in front")
+		found.add(RuleSchemeMissing, 0, 0, "found an address that does not start with sip: or sips:, want one of them in front")
 	default:
 		addNoPlus(s, found)
 	}
 }
 
 // clip returns as much of s as is worth reading where the answer depends on every byte: as much as the
-// longest text that can be accepted, a client's parameters aside. What is longer is refused for its length,
-// if not for what it starts with, so that a refusal takes no longer than the longest acceptance.
+// longest text that can be accepted, a client's parameters aside: they have no limit. What is longer is refused
+// for its length, if not for what it starts with, so that a refusal takes no longer than the longest acceptance;
+// an @ further on is not looked for.
 func clip(s string) string { return s[:min(len(s), maxRead)] }
 
 // hasAt reports whether s has an @.
@@ -509,7 +514,7 @@ func addUnknownScheme(s string, found *problems) {
 // addNoPlus refuses s, a To that is neither a URI nor starts with +. The vendor would read its letters as
 // keypad digits and dial them.
 func addNoPlus(s string, found *problems) {
-	if s[0] == ' ' {
+	if len(s) > 1 && s[0] == ' ' && isDigit(s[1]) {
 		found.add(RulePhonePlus, 0, 1, "found a space where the + of a phone number belongs: escape + as %2B in a form")
 		return
 	}
@@ -528,14 +533,14 @@ func checkUser(s string, found *problems) {
 		found.add(RuleUserChar, end, runNot(clip(s), end, userName)-end,
 			"found "+describe(s[end])+", want a user name of A-Z a-z 0-9 + - _ .")
 	case len(s) > maxName:
-		found.add(RuleUserLength, maxName, len(s)-maxName, "found "+strconv.Itoa(len(s))+" bytes, want a user name of at most 256")
+		found.add(RuleUserLength, maxName, len(s)-maxName, "found more than 256 bytes, want a shorter user name")
 	}
 }
 
 // checkClient finds what is wrong with s, which starts with "client:".
 //
 //	identity = "client:" 1*256name-char [ "?" param *( "&" param ) ]    ; parameters in To only
-//	param    = 1*( name-char / "?" / escaped ) "=" *( name-char / "?" / escaped )
+//	param    = 1*( name-char / "?" / escaped ) "=" *( name-char / "?" / escaped )    ; split at the first "="
 //
 // A name-char is any visible ASCII character but < > # % " { } | \ ^ [ ] ` ? &. That parameters are made
 // of the same characters and escapes is this package's reading: what a query may hold by RFC 3986.
@@ -552,7 +557,7 @@ func checkClient(s string, to bool, found *problems) {
 		found.add(RuleClientLength, start, 0, "the client name is empty, want 1 to 256 bytes after client:")
 	case end-start > maxName:
 		found.add(RuleClientLength, start+maxName, end-start-maxName,
-			"found "+strconv.Itoa(end-start)+" bytes, want a client name of at most 256")
+			"found more than 256 bytes, want a shorter client name")
 	case bad < end && s[bad] >= 0x80:
 		found.addBasis(Assumed, RuleClientChar, bad, runNot(name, bad, clientName)-bad,
 			"found a byte that is not ASCII, want a client name of visible ASCII characters")
@@ -605,17 +610,19 @@ func checkShape(s string, found *problems) {
 			bad++
 		}
 		found.add(RulePhoneChar, end, bad-end, "found "+describe(s[end])+" in a phone number, want digits alone after the +")
-	case digits < minDigits || digits > maxDigits:
-		found.add(RulePhoneLength, 1, len(s)-1, "found "+strconv.Itoa(len(s)-1)+" digits, want a phone number of 2 to 15")
+	case digits < minDigits:
+		found.add(RulePhoneLength, 1, len(s)-1, "found fewer than 2 digits, want a phone number of 2 to 15")
+	case digits > maxDigits:
+		found.add(RulePhoneLength, 1, len(s)-1, "found more than 15 digits, want a phone number of 2 to 15")
 	}
 }
 
 // checkNumber finds what is wrong with s, which has the shape of a phone number, as one to dial.
 //
-// Whether a number is possible depends on its calling code and its number of digits alone, unless the
-// digits after the code start with 0: that is a trunk prefix in most plans and part of the number in some.
-// There, the metadata is asked about the number itself; phonenumbers.Parse drops a trunk 0 silently, so the
-// number is written out again and compared. Parse costs some 6.5 µs, a look-up in lengths 5 ns.
+// Whether a length is possible depends on the calling code alone, unless the digits after the code start with
+// 0: that is a trunk prefix in most plans and part of the number in some. There, the metadata is asked about
+// the number itself; phonenumbers.Parse drops a trunk 0 silently, so the number is written out again and
+// compared. No other trunk prefix is looked for. Parse costs some 6 µs, a look-up of the lengths 5 ns.
 func checkNumber(s string, level NumberCheck, found *problems) {
 	if name := withheld(s); name != "" {
 		found.add(RulePhoneWithheld, 0, len(s), "the number stands for a withheld caller ID ("+name+"), want one that can be called")
@@ -651,7 +658,7 @@ func checkLeadingZero(s string, code int, found *problems) {
 }
 
 func addImpossible(s string, found *problems) {
-	found.addBasis(Assumed, RulePhoneLength, 0, len(s),
+	found.addBasis(Assumed, RulePhoneLength, 1, len(s)-1,
 		"found "+strconv.Itoa(len(s)-1)+" digits, which no number of this calling code has")
 }
 
@@ -703,7 +710,7 @@ func callingCode(digits string) (length int, lengths uint32) {
 		code = code*10 + int(digits[i]-'0')
 		lengths := nationalLengths[code].Load()
 		if lengths == 0 {
-			lengths = asked | possibleLengths(code, maxDigits-1-i)
+			lengths = asked | possibleLengths(code)
 			nationalLengths[code].Store(lengths)
 		}
 		if lengths != asked {
@@ -713,14 +720,14 @@ func callingCode(digits string) (length int, lengths uint32) {
 	return 0, 0
 }
 
-// possibleLengths asks the metadata how many digits may follow code, at most most: bit n for n digits.
-func possibleLengths(code, most int) uint32 {
+// possibleLengths asks the metadata how many digits may follow code: bit n for n digits.
+func possibleLengths(code int) uint32 {
 	if !phonenumbers.GetSupportedCallingCodes()[code] {
 		return 0
 	}
 	var lengths uint32
 	country, national := int32(code), uint64(1)
-	for n := 1; n <= most; n++ {
+	for n := 1; n < maxDigits; n++ {
 		number := &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}
 		if phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE {
 			lengths |= 1 << n
@@ -745,7 +752,8 @@ func countDigits(s string) int {
 type place uint8
 
 const (
-	inURI place = iota // ParseSIPURI
+	nowhere place = iota // no fix
+	inURI                // ParseSIPURI
 	inTo
 	inFrom
 	inFromToPhone // From, beside a phone number as To
@@ -760,6 +768,8 @@ func (g *given) fix() (string, bool) {
 	var candidate string
 	var found problems
 	switch g.place {
+	case nowhere:
+		return "", false
 	case inURI:
 		candidate = suggestSIP(value)
 		scanSIP(candidate, false, &found)
@@ -774,7 +784,7 @@ func (g *given) fix() (string, bool) {
 			g.parser.checkCaller(candidate, &found)
 		}
 	}
-	if found != nil || candidate == value {
+	if found != nil || candidate == value || g.beside != nil && candidate == *g.beside {
 		return "", false
 	}
 	return candidate, true
@@ -786,12 +796,15 @@ func suggestFrom(s string) string {
 	if at < scheme || scheme == 0 && schemeLen(s) > 0 {
 		return suggestNumber(s)
 	}
-	user, _, _ := strings.Cut(s[scheme:at], ":")
-	return user
+	if strings.Contains(s[scheme:at], ":") {
+		return ""
+	}
+	return s[scheme:at]
 }
 
 // suggestNumber returns the candidate for a refused phone number: without tel:, with the + that a form
-// turned into a space, without separators, or without a trunk 0. It never guesses a country. "" is none.
+// turned into a space, without separators, or without a trunk 0. It never guesses a country, nor whether a (0)
+// is dialled. "" is none.
 func suggestNumber(s string) string {
 	if hasPrefixFold(s, "tel:") {
 		s = s[len("tel:"):]
@@ -799,7 +812,7 @@ func suggestNumber(s string) string {
 	if rest, ok := strings.CutPrefix(s, " "); ok && countDigits(rest) == len(rest) {
 		return "+" + rest
 	}
-	if !strings.HasPrefix(s, "+") {
+	if !strings.HasPrefix(s, "+") || strings.Contains(s, "(0)") {
 		return ""
 	}
 	digits := strings.NewReplacer(" ", "", "(", "", ")", "", "-", "", ".", "", "/", "").Replace(s)

@@ -93,6 +93,7 @@ func TestParseFromRefuses(t *testing.T) {
 		{"client:a@b", "from.user 8+2", none},
 		{"sip:al ice@b", "from.user 10+2", none},
 		{"bob:secret@b", "from.user 10+2", none},
+		{"sip:client:bob@b", "from.user 14+2", none},
 		{" sip:x", "user.char 0+1", none},
 		{"a＠b", "user.char 1+3", none},
 		{"two words", "user.char 3+1", none},
@@ -108,6 +109,7 @@ func TestParseFromRefuses(t *testing.T) {
 		{"+07487723751", "phone.zero 1+1", none},
 		{"+1415555CALL", "phone.char 8+4", none},
 		{"+1 (415) 555-2671", "phone.char 2+2", "+14155552671"},
+		{"+44 (0)20 7183 8750", "phone.char 3+2", none}, // whether 0 is dialled is not to be guessed
 		{"+1415555２671", "phone.char 8+3", none},
 		{"+14155552671\n", "phone.char 12+1", none},
 		{"client:", "client.length 7+0", none},
@@ -147,17 +149,17 @@ func TestParseToPhone(t *testing.T) {
 		{"+15005550009", ok, ok, ok, ""},
 		{"+390612345678", ok, ok, ok, ""}, // in Italy the 0 belongs to the number
 		{"+15555550100", ok, ok, "phone.assigned 0+12", ""},
-		{"+123456789", ok, "phone.length 0+10", "phone.length 0+10", ""},
-		{"+1234", ok, "phone.length 0+5", "phone.length 0+5", ""},
-		{"+1911", ok, "phone.length 0+5", "phone.length 0+5", ""},
-		{"+33112", ok, "phone.length 0+6", "phone.length 0+6", ""},
-		{"+15550100", ok, "phone.length 0+9", "phone.length 0+9", ""}, // possible locally only
-		{"+44", ok, "phone.length 0+3", "phone.length 0+3", ""},
+		{"+123456789", ok, "phone.length 1+9", "phone.length 1+9", ""},
+		{"+1234", ok, "phone.length 1+4", "phone.length 1+4", ""},
+		{"+1911", ok, "phone.length 1+4", "phone.length 1+4", ""},
+		{"+33112", ok, "phone.length 1+5", "phone.length 1+5", ""},
+		{"+15550100", ok, "phone.length 1+8", "phone.length 1+8", ""}, // possible locally only
+		{"+44", ok, "phone.length 1+2", "phone.length 1+2", ""},
 		{"+999123456789", ok, "phone.country 1+3", "phone.country 1+3", ""},
 		{"+2101234567", ok, "phone.country 1+3", "phone.country 1+3", ""},
 		{"+99", ok, "phone.country 1+2", "phone.country 1+2", ""},
 		{"+4402071838750", ok, "phone.trunk 3+1", "phone.trunk 3+1", "+442071838750"},
-		{"+440", ok, "phone.length 0+4", "phone.length 0+4", ""},
+		{"+440", ok, "phone.length 1+3", "phone.length 1+3", ""},
 		{"+266696687", "phone.withheld 0+10", "phone.withheld 0+10", "phone.withheld 0+10", ""},
 		{"+7378742833", "phone.withheld 0+11", "phone.withheld 0+11", "phone.withheld 0+11", ""},
 		{"+2562533", "phone.withheld 0+8", "phone.withheld 0+8", "phone.withheld 0+8", ""},
@@ -237,12 +239,12 @@ func TestRequest(t *testing.T) {
 		{"+14155550100", "+14155552671", nil},
 		{"client:alice", "+14155552671", []string{"From from.phone 0+12"}},
 		{"8001", "+14155552671", []string{"From from.phone 0+4"}},
-		{"+123456789", "+14155552671", []string{"From phone.length 0+10"}},
+		{"+123456789", "+14155552671", []string{"From phone.length 1+9"}},
 		{"+266696687", "+14155552671", []string{"From phone.withheld 0+10"}},
 		{"+266696687", "sip:bob@example.com", nil},
 		{"+14155552671", "+14155552671", []string{"To same.party 0+12"}},
 		{"alice", "sip:alice", nil},
-		{"client:alice", "+1234", []string{"To phone.length 0+5", "From from.phone 0+12"}},
+		{"client:alice", "+1234", []string{"To phone.length 1+4", "From from.phone 0+12"}},
 		{"client:alice", "gdygadba", []string{"To phone.plus 0+0"}},
 		{"client:alice", "+1234@x", []string{"To scheme.missing 0+0"}},
 		{"a b", "+14155552671", []string{"From user.char 1+1"}},
@@ -300,6 +302,7 @@ func TestMoveSourceDomain(t *testing.T) {
 		{from, "sip:d@10.0.0.1", "To sip.private 6+8", "private"},
 		{"sip:mydomain.sip.twilio.com", "sip:d@host", "From source.domain 0+27", "user"},
 		{"sip:a%20b@h", "sip:d@host", "From source.domain 0+11", "user"},
+		{"sip:client%3Aalice@h", "sip:d@host", "From source.domain 0+20", "user"},
 		{"sip:alice@", "sip:d@host", "From source.domain 0+10", "malformed"},
 	} {
 		t.Run(test.from+" "+test.to, func(t *testing.T) {
@@ -307,8 +310,33 @@ func TestMoveSourceDomain(t *testing.T) {
 			assert.Equal(t, []string{test.want}, spans(t, err))
 			assert.ErrorContains(t, err, test.why)
 			assert.Zero(t, got)
+			_, ok := problems(t, err)[0].Fix()
+			assert.False(t, ok)
 		})
 	}
+}
+
+// TestFixInPair holds that a fix suits the other value too.
+func TestFixInPair(t *testing.T) {
+	for _, r := range []callparams.Request{
+		{From: "+14155552671", To: "+1 (415) 555-2671"},
+		{From: "+1 (415) 555-2671", To: "+14155552671"},
+		{From: "+1 (234)", To: "+14155552671"},
+	} {
+		_, ok := problems(t, r.Validate())[0].Fix()
+		assert.False(t, ok, r)
+	}
+	fix, _ := problems(t, callparams.Request{From: "+1 (415) 555-0100", To: "+14155552671"}.Validate())[0].Fix()
+	assert.Equal(t, "+14155550100", fix)
+}
+
+// TestFixChangesNothing holds that asking for a fix leaves what the parser remembers of a calling code as it is.
+func TestFixChangesNothing(t *testing.T) {
+	_, err := callparams.ParseTo("+0491701234567")
+	_, ok := problems(t, err)[0].Fix()
+	assert.False(t, ok)
+	_, err = callparams.ParseTo("+491234567890123")
+	assert.NoError(t, err)
 }
 
 // TestSixteenProblems holds the cap: 17 headers are wrong, the first 16 are reported.
@@ -420,27 +448,31 @@ func TestErrorJSON(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	for in, want := range map[string]string{
-		"+14155552671":                        "+*********71",
-		"+1234":                               "+****",
-		"+1 (415) 555-2671":                   "+* (***) ***-****",
-		"14155552671":                         "***********",
-		"alice.smith":                         "***********",
-		"client:alice?k=v":                    "client:*****?*=*",
-		"sip:+14155552671":                    "sip:************",
-		"sip:alice":                           "sip:*****",
-		"sip:example.com":                     "sip:example.com",
-		"sip:4155552671.example.com":          "sip:**********.example.com",
-		"SIPS:a:pw@Example.com:5061":          "SIPS:****@Example.com:5061",
-		"sip:a@h:14155552671":                 "sip:*@h:***********",
-		"sip:a@[2001:db8::1]:5060;lr":         "sip:*@[2001:db8::1]:5060;lr",
-		"sip:a@[2001:db8":                     "sip:*@*********",
-		"sip:a@203.0.113.9;a=b?X-Id=7":        "sip:*@203.0.113.9;a=*?X-Id=*",
-		"sip:a@h?X-A=Smith&Jones=1&X-1234567": "sip:*@h?X-A=*****&*****=*&X-*******",
-		"sip:a@b@c":                           "sip:*@***",
-		"alice@example.com":                   "*****@example.com",
-		"tel:+14155552671":                    "****************",
-		"zoë\n":                               "*****",
-		"":                                    "",
+		"+14155552671":                         "+*********71",
+		"+1234":                                "+****",
+		"+1 (415) 555-2671":                    "+* (***) ***-****",
+		"14155552671":                          "***********",
+		"alice.smith":                          "***********",
+		"client:alice?k=v":                     "client:*****?*=*",
+		"sip:+14155552671":                     "sip:************",
+		"sip:alice":                            "sip:*****",
+		"sip:example.com":                      "sip:example.com",
+		"sip:4155552671.example.com":           "sip:**********.example.com",
+		"SIPS:a:pw@Example.com:5061":           "SIPS:****@Example.com:5061",
+		"sip:a@h:14155552671":                  "sip:*@h:***********",
+		"sip:a@[2001:db8::1]:5060;lr":          "sip:*@[2001:db8::1]:5060;lr",
+		"sip:a@[2001:db8":                      "sip:*@*********",
+		"sip:a@203.0.113.9;a=b?X-Id=7":         "sip:*@203.0.113.9;a=*?X-Id=*",
+		"sip:a@h?X-A=Smith&Jones=1&X-1234567=": "sip:*@h?X-A=*****&*****=*&X-*******=",
+		"sip:a@h?X-A=1?X-Smith&X-Jones":        "sip:*@h?X-A=*?*******&*******",
+		"sip:a@h?X-A=1;X-Smith":                "sip:*@h?X-A=*;*******",
+		"sip:a@h.example;x=tom&jerry;lr":       "sip:*@h.example;x=***&*****;lr",
+		"sip:a@h.example:41555-52671":          "sip:*@h.example:***********",
+		"sip:a@b@c":                            "sip:*@***",
+		"alice@example.com":                    "*****@example.com",
+		"tel:+14155552671":                     "****************",
+		"zoë\n":                                "*****",
+		"":                                     "",
 	} {
 		_, err := callparams.ParseFrom(in + "\x00")
 		p := problems(t, err)[0]
@@ -470,10 +502,7 @@ func TestNothingPersonal(t *testing.T) {
 	}
 	var out bytes.Buffer
 	for _, v := range values {
-		if _, isField := v.(callparams.Field); !isField {
-			fmt.Fprintf(&out, "%v %+v %s %q\n", v, v, v, v)
-		}
-		fmt.Fprintf(&out, "%#v\n", v)
+		fmt.Fprintf(&out, "%v %+v %s %q %#v\n", v, v, v, v, v)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
 	}
@@ -636,8 +665,8 @@ func ExampleTo_Client() {
 
 func ExampleTo_SIPURI() {
 	uri, ok := callparams.MustParseTo("sip:bob@example.com:5061;transport=tls?X-Note=a%20b").SIPURI()
-	fmt.Println(uri.User, uri.Host, uri.Port, uri.Params, uri.Headers, ok)
-	// Output: bob example.com 5061 [{transport tls}] [{X-Note a b}] true
+	fmt.Println(uri.User, uri.Host, uri.Port, uri.Params[0].Value, uri.Headers[0].Value, ok)
+	// Output: bob example.com 5061 tls a b true
 }
 
 func ExampleFrom_LogValue() {
