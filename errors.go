@@ -42,6 +42,7 @@ func (c Code) DocsURL() string { return "https://www.twilio.com/docs/errors/" + 
 // basis: that of a rule that this package does not have.
 type Basis uint8
 
+// The bases.
 const (
 	Documented Basis = iota + 1 // the vendor's own pages say so
 	Observed                    // seen in captured requests and answers, not in the pages
@@ -471,7 +472,7 @@ func (m mask) sip(scheme, at int) {
 		m.out[at] = '@'
 	}
 	host := max(scheme, at+1)
-	end := len(m.text)
+	var end int
 	if strings.HasPrefix(m.text[host:], "[") {
 		end = host + strings.IndexByte(m.text[host:], ']') + 1
 	} else {

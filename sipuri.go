@@ -529,7 +529,7 @@ func scanParams(s string, i int, dial bool, found *problems) {
 		return
 	}
 	var names *paramNames
-	if strings.Count(s[i:], ";") > 1 && !(dial && len(s) > maxURI) {
+	if strings.Count(s[i:], ";") > 1 && (!dial || len(s) <= maxURI) {
 		names = &paramNames{text: s, first: i + 1}
 	}
 	for i < len(s) && !found.full() {

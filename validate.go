@@ -37,6 +37,7 @@ import (
 // A Kind says what a From or a To is.
 type Kind uint8
 
+// The kinds.
 const (
 	KindInvalid Kind = iota // the zero From or To
 	KindPhone               // +14155550100
@@ -67,6 +68,7 @@ func (k Kind) String() string {
 // possible; and 22 % of the numbers reserved for fiction and tests are not assigned by any metadata.
 type NumberCheck int8
 
+// The levels.
 const (
 	Shape    NumberCheck = -1 // E.164: +, a digit from 1 to 9, 2 to 15 digits in all
 	Possible NumberCheck = 0  // also an assigned calling code and a number of digits that it has, without a trunk 0
