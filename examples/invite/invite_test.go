@@ -1,0 +1,119 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/callparams"
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const vendorHost = "sip.us1.twilio.com"
+
+// dial places the call through a receiver and returns what that answered.
+func dial(t *testing.T, from, fromHost string, to callparams.To) (in incoming, err error) {
+	t.Helper()
+	call, err := callparams.Request{From: from, To: to.String()}.Parse()
+	require.NoError(t, err)
+	answered := make(chan incoming, 1)
+	receiver, err := listen(func(in incoming) { answered <- in })
+	require.NoError(t, err)
+	defer receiver.close()
+	err = place(t.Context(), call, fromHost, receiver.Addr, func() { in = <-answered })
+	return in, err
+}
+
+// headers returns what the INVITE has beside the headers that every INVITE has.
+func headers(invite *sip.Request) []callparams.Field {
+	var fields []callparams.Field
+	for _, h := range invite.Headers() {
+		switch h.Name() {
+		case "Via", "To", "From", "Call-ID", "CSeq", "Max-Forwards", "Contact", "Content-Length":
+		default:
+			fields = append(fields, callparams.Field{Name: h.Name(), Value: h.Value()})
+		}
+	}
+	return fields
+}
+
+// The values are those of the vendor's article about the From domain.
+func TestArticle(t *testing.T) {
+	to := callparams.MustParseTo("sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com")
+	in, err := dial(t, "+123456789", vendorHost, to)
+	require.NoError(t, err)
+	assert.Equal(t, "INVITE sip:destination@host SIP/2.0", in.Invite.StartLine())
+	assert.Equal(t, "sip:+123456789@sip.us1.twilio.com", in.Invite.From().Address.String())
+	assert.Equal(t, "sip:destination@host", in.Invite.To().Address.String())
+	assert.Equal(t, []callparams.Field{{Name: "X-Source-Domain", Value: "mydomain.sip.twilio.com"}}, headers(in.Invite))
+	assert.Equal(t, "+123456789", in.Caller)
+	assert.Equal(t, "mydomain.sip.twilio.com", in.SourceDomain)
+}
+
+// Each byte stands between two others: white space around a value is not part of it (RFC 3261, section 7.3.1).
+func TestEveryPrintableByte(t *testing.T) {
+	var all strings.Builder
+	for c := byte(' '); c <= '~'; c++ {
+		all.WriteByte(c)
+		roundTrip(t, "<"+string(c)+">")
+	}
+	roundTrip(t, "<"+all.String()+">")
+}
+
+func roundTrip(t *testing.T, value string) {
+	t.Helper()
+	to, err := callparams.SIPURI{User: "bob", Host: "example.com"}.WithHeader("X-Value", value).To()
+	require.NoError(t, err)
+	in, err := dial(t, "alice", vendorHost, to)
+	require.NoError(t, err)
+	assert.Equal(t, "sip:bob@example.com", in.Invite.Recipient.String())
+	assert.Equal(t, []callparams.Field{{Name: "X-Value", Value: value}}, headers(in.Invite))
+}
+
+func TestOrderAndRepeats(t *testing.T) {
+	want := []callparams.Field{
+		{Name: "X-B", Value: "1"},
+		{Name: "x-a", Value: ""},
+		{Name: "X-B", Value: "2, 3"},
+		{Name: "User-to-User", Value: "00FF;encoding=hex"},
+		{Name: "Remote-Party-ID", Value: `"Alice" <sip:alice@example.com>;privacy=full`},
+		{Name: "P-Preferred-Identity", Value: "<sip:alice@example.com>"},
+		{Name: "P-Called-Party-ID", Value: "<sip:bob@example.com>"},
+		{Name: "X-*!%_+`'~.", Value: "a name may have these"},
+	}
+	to, err := callparams.SIPURI{User: "a/b?c", Host: "example.com", Port: 5070, Headers: want}.WithParam("transport", "udp").To()
+	require.NoError(t, err)
+	in, err := dial(t, "client:Tom_O'Neil;7", vendorHost, to)
+	require.NoError(t, err)
+	assert.Equal(t, "sip:a%2Fb%3Fc@example.com:5070;transport=udp", in.Invite.Recipient.String())
+	assert.Equal(t, "Tom_O'Neil;7", in.Caller)
+	assert.Empty(t, in.SourceDomain)
+	assert.Equal(t, want, headers(in.Invite))
+}
+
+func TestStrangerIsForbidden(t *testing.T) {
+	to := callparams.MustParseTo("sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com")
+	for _, host := range []string{"example.com", "mydomain.sip.twilio.com", "sip.us1.twilio.com.example.com"} {
+		in, err := dial(t, "alice", host, to)
+		assert.Zero(t, in)
+		var refused *sipgo.ErrDialogResponse
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, sip.StatusForbidden, refused.Res.StatusCode)
+	}
+}
+
+func TestPlaceNeedsSIP(t *testing.T) {
+	call, err := callparams.Request{From: "alice", To: "client:bob"}.Parse()
+	require.NoError(t, err)
+	assert.ErrorContains(t, place(t.Context(), call, vendorHost, "127.0.0.1:9", t.FailNow), "To is no SIP URI")
+}
+
+func TestRun(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, run(&out))
+	assert.Contains(t, out.String(), "INVITE sip:destination@host SIP/2.0\r\n")
+	assert.Contains(t, out.String(), "\r\nX-Account: Smith & Sons\r\n")
+	assert.Contains(t, out.String(), "\nanswered 200 OK: +123456789 calls for mydomain.sip.twilio.com\n")
+}
