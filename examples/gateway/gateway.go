@@ -157,7 +157,7 @@ func (g *gateway) forward(r *http.Request, form []byte) (answer, error) {
 	if err != nil {
 		return answer{}, unanswered(err, connected.Load())
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // it was read; nothing is left to fail
 	body, err := io.ReadAll(http.MaxBytesReader(nil, res.Body, maxAnswer))
 	if err != nil || res.StatusCode < http.StatusOK {
 		return answer{}, unanswered(err, true)

@@ -56,7 +56,7 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Twilio-Request-Id", "RQ0")
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprintf(w, `{"echo":%q}`, form)
+	_, _ = fmt.Fprintf(w, `{"echo":%q}`, form)
 }
 
 // gatewayTo starts a gateway to upstream and returns its address, and what ends it and returns its log.
@@ -82,12 +82,20 @@ type vendorBody struct {
 	Problems []struct{ Param, Rule string }
 }
 
+// read returns the whole body of an answer.
+func read(t *testing.T, res *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return string(body)
+}
+
 // readError reads an answer that is an error in the vendor's form.
 func readError(t *testing.T, res *http.Response) vendorBody {
 	t.Helper()
-	defer res.Body.Close()
 	var body vendorBody
-	require.NoError(t, json.NewDecoder(res.Body).Decode(&body))
+	require.NoError(t, json.Unmarshal([]byte(read(t, res)), &body))
 	assert.Equal(t, "application/json", res.Header.Get("Content-Type"))
 	assert.Equal(t, res.StatusCode, body.Status)
 	assert.NotEmpty(t, body.Message)
@@ -116,13 +124,9 @@ func TestAcceptedIsForwardedAsItCame(t *testing.T) {
 	req.Header.Set("X-Hop", "not for the vendor")
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-
 	assert.Equal(t, http.StatusCreated, res.StatusCode)
 	assert.Equal(t, "RQ0", res.Header.Get("Twilio-Request-Id"))
-	assert.Equal(t, fmt.Sprintf(`{"echo":%q}`, sent), string(body))
+	assert.Equal(t, fmt.Sprintf(`{"echo":%q}`, sent), read(t, res))
 	assert.Equal(t, []string{sent}, upstream.forms)
 	assert.Equal(t, []string{"/base" + callsPath}, upstream.paths)
 	header := upstream.headers[0]
@@ -142,11 +146,8 @@ func TestVendorsOwnErrorIsRelayed(t *testing.T) {
 	gateway, _ := gatewayTo(t, server.URL, upstreamTimeout)
 	res, err := http.PostForm(gateway+callsPath, form("+14155550100", "+14155552671"))
 	require.NoError(t, err)
-	defer res.Body.Close()
-	got, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
 	assert.Equal(t, http.StatusBadRequest, res.StatusCode)
-	assert.Equal(t, body, string(got))
+	assert.Equal(t, body, read(t, res))
 }
 
 func TestRefusedIsNotForwarded(t *testing.T) {
@@ -200,8 +201,8 @@ func TestHealth(t *testing.T) {
 	gateway, end := gatewayTo(t, "http://127.0.0.1:1", upstreamTimeout)
 	res, err := http.Get(gateway + "/healthz")
 	require.NoError(t, err)
-	defer res.Body.Close()
 	assert.Equal(t, http.StatusOK, res.StatusCode)
+	assert.Equal(t, "ok\n", read(t, res))
 	assert.Empty(t, end())
 }
 
@@ -433,12 +434,14 @@ func TestSlowClient(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() { _ = server.Serve(listener) }()
-	defer server.Close()
+	t.Cleanup(func() { _ = server.Close() })
 
 	conn, err := net.Dial("tcp", listener.Addr().String())
 	require.NoError(t, err)
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nFrom=", callsPath)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\n"+
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nFrom=", callsPath)
+	require.NoError(t, err)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusRequestTimeout, readError(t, res).Code)
@@ -515,7 +518,7 @@ func TestWrongUsage(t *testing.T) {
 func TestAddressInUse(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close()
+	t.Cleanup(func() { _ = listener.Close() })
 	log := slog.New(slog.DiscardHandler)
 	err = run(context.Background(), listener.Addr().String(), newServer(nil, log), log)
 	assert.ErrorIs(t, err, syscall.EADDRINUSE)

@@ -52,7 +52,7 @@ func main() {
 	flag.Parse()
 	target, err := parseUpstream(*upstream)
 	if err != nil || flag.NArg() > 0 {
-		fmt.Fprintln(flag.CommandLine.Output(), "gateway: want -upstream http://host or https://host, and no arguments")
+		fmt.Fprintln(os.Stderr, "gateway: want -upstream http://host or https://host, and no arguments")
 		flag.Usage()
 		os.Exit(2)
 	}

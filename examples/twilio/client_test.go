@@ -52,12 +52,12 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case user != "AC0" || password != "token":
 		w.WriteHeader(http.StatusUnauthorized)
-		fmt.Fprint(w, `{"code":20003,"message":"Authenticate","more_info":"https://www.twilio.com/docs/errors/20003","status":401}`)
+		_, _ = fmt.Fprint(w, `{"code":20003,"message":"Authenticate","more_info":"https://www.twilio.com/docs/errors/20003","status":401}`)
 	case r.PostForm.Get("From") == notVerified:
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprint(w, `{"code":21210,"message":"not verified","more_info":"https://www.twilio.com/docs/errors/21210","status":400}`)
+		_, _ = fmt.Fprint(w, `{"code":21210,"message":"not verified","more_info":"https://www.twilio.com/docs/errors/21210","status":400}`)
 	case r.Method == http.MethodGet:
-		fmt.Fprint(w, `{"calls":[]}`)
+		_, _ = fmt.Fprint(w, `{"calls":[]}`)
 	default:
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(map[string]string{
