@@ -47,10 +47,7 @@ func main() {
 		os.Exit(2)
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
-
-	total, err := run(ctx, cmp.Or(*csvName, *ndjsonName), *csvName != "", *outName)
+	total, err := run(cmp.Or(*csvName, *ndjsonName), *csvName != "", *outName)
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "campaign:", err)
@@ -61,7 +58,7 @@ func main() {
 }
 
 // run checks the rows of the file called name.
-func run(ctx context.Context, name string, isCSV bool, outName string) (total totals, err error) {
+func run(name string, isCSV bool, outName string) (total totals, err error) {
 	in := os.Stdin
 	if name != "-" {
 		if in, err = os.Open(name); err != nil {
@@ -82,6 +79,9 @@ func run(ctx context.Context, name string, isCSV bool, outName string) (total to
 		return total, err
 	}
 
+	// From here on an interrupt must not cut a row in two. A second one ends the program at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	bar := newBar(in)
 	if _, err = out.Write(header); err == nil {
 		total, err = checkAll(ctx, rows, check, out, bar)

@@ -187,13 +187,12 @@ func TestLongRows(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	in := "from,to\nalice,client:bob\nalice,+14155552671\n+14155552671,14155552671\nalice,sip:bob@10.0.0.1?Subject=x\nalice,sip:bob@10.0.0.1\nx\n"
-	want := `6 rows: 1 accepted, 5 refused
-sip.private     2  the host is a private, loopback, link-local, multicast, unspecified, broadcast or shared IP address
-from.phone      1  From is no phone number although To is one
-header.allowed  1  a header is neither X-... nor on the vendor's list, and would be dropped silently
-phone.plus      1  a phone number has no + in front
-row.columns     1  the row has more or fewer columns than the header
-`
+	want := "6 rows: 1 accepted, 5 refused\n" +
+		"sip.private     2  " + callparams.RuleSIPPrivate.Summary() + "\n" +
+		"from.phone      1  " + callparams.RuleFromPhone.Summary() + "\n" +
+		"header.allowed  1  " + callparams.RuleHeaderAllowed.Summary() + "\n" +
+		"phone.plus      1  " + callparams.RulePhonePlus.Summary() + "\n" +
+		"row.columns     1  the row has more or fewer columns than the header\n"
 	out, errs, code := runProgram(t, in, "-csv", "-")
 	assert.Equal(t, want, out)
 	assert.Empty(t, errs)
@@ -375,7 +374,7 @@ func benchmarkProgram(b *testing.B, name string, args ...string) {
 	rows := float64(b.N) * float64(*rowCount)
 	b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(cpu)/rows, "cpu-ns/row") // says more on a machine that is not idle
-	b.ReportMetric(float64(peak)/1024, "peak-MiB") // KiB on Linux
+	b.ReportMetric(float64(peak)/1024, "peak-MiB")  // KiB on Linux
 }
 
 // writeRows writes a CSV file of n rows, of which nine in ten are accepted: to a number, to a SIP URI, to a client.

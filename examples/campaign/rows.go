@@ -74,20 +74,20 @@ func (s *splitter) next(b *batch) error {
 	case s.csv && oddQuotes(window[:n]):
 		n, r.broken = quotedRow(window, n)
 	}
-	text := bytes.TrimRight(window[:n], "\r\n")
+	text := window[:n]
+	s.in.Discard(n) // text stays until the next read
+	s.line += bytes.Count(text, []byte("\n"))
+	b.size += n
 	switch {
+	case r.broken == ruleLength:
+		b.rows = append(b.rows, r)
+		return s.skipLine(b)
 	case r.broken != "":
 		b.rows = append(b.rows, r)
-	case len(text) > 0:
-		b.data = append(append(b.data, text...), '\n')
+	case string(text) != "\n" && string(text) != "\r\n":
+		b.data = append(b.data, text...)
 		r.end = len(b.data)
 		b.rows = append(b.rows, r)
-	}
-	s.line += bytes.Count(window[:n], []byte("\n"))
-	b.size += n
-	s.in.Discard(n)
-	if r.broken == ruleLength {
-		return s.skipLine(b)
 	}
 	return nil
 }
