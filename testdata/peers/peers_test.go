@@ -1,0 +1,51 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/callparams"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestOursHasNothingWrong(t *testing.T) {
+	c, err := countVectors()
+	require.NoError(t, err)
+	for _, tallies := range [][]tally{c.grammar, c.sip, c.numbers} {
+		ours := tallies[0]
+		assert.Positive(t, ours.valid, ours.name)
+		assert.Positive(t, ours.invalid, ours.name)
+		assert.Zero(t, ours.refused+ours.split+ours.accepted, ours.name)
+	}
+	for _, h := range hostiles {
+		text, err := builders[0].build(h.uri)
+		assert.Contains(t, []string{"kept", "refused"}, outcome(h.uri, text, err), h.name)
+	}
+}
+
+// TestInputs holds what the names of the inputs promise.
+func TestInputs(t *testing.T) {
+	for _, in := range sipInputs {
+		_, err := callparams.ParseSIPURI(in.text)
+		assert.Equal(t, strings.HasPrefix(in.name, "refused"), err != nil, in.name)
+	}
+	for _, in := range numberInputs {
+		assert.Equal(t, strings.HasPrefix(in.name, "refused"), !parseTo(in.text), in.name)
+	}
+	uri, headers, _ := strings.Cut(longURI(), "?")
+	assert.Len(t, uri, 254)
+	assert.Len(t, headers, 1000)
+}
+
+func BenchmarkSIP(b *testing.B) { benchmark(b, sipCheckers, sipInputs) }
+
+func BenchmarkNumber(b *testing.B) { benchmark(b, numberCheckers, numberInputs) }
+
+func benchmark(b *testing.B, checkers []checker, inputs []input) {
+	for _, in := range inputs {
+		for _, c := range checkers {
+			b.Run(in.name+"/"+c.name, func(b *testing.B) { measure(b, c, in) })
+		}
+	}
+}
