@@ -111,12 +111,10 @@ func sipgoFields(params sip.HeaderParams) []callparams.Field {
 	return fields
 }
 
-// unescape returns s as it is where it has a % that starts no escape.
+// unescape decodes s. It fails only for parts that nobody compares: those of an invalid vector.
 func unescape(s string) string {
-	if text, err := url.PathUnescape(s); err == nil {
-		return text
-	}
-	return s
+	text, _ := url.PathUnescape(s)
+	return text
 }
 
 // splitURL gives net/url its best chance: it takes only what has // behind the scheme apart. It has no place
