@@ -155,7 +155,6 @@ From "sip:bob@h"
   the domain cannot be moved to To: only a SIP URI carries headers, and To is none
   code    21212
   rule    source.domain (documented)
-  fix     "bob"
   page    https://www.twilio.com/docs/errors/21212
 `},
 		{"nothing to move", []string{"-move-domain", "-from", "alice", "-to", "client:bob"}, 0, `
@@ -191,7 +190,7 @@ refused
 
 To ..."678901234567890123456789012345678901234567890123456789@host.example"
                                                              ^^^^^^^^^^^^^
-  found 267 bytes before the headers, want a SIP URI of at most 254
+  found more than 254 bytes before the headers, want a shorter SIP URI
   code    21211
   rule    sip.length (documented)
   page    https://www.twilio.com/docs/errors/21211

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"fmt"
+
+	"example.com/callparams"
+	"github.com/twilio/twilio-go"
+	twilioApi "github.com/twilio/twilio-go/rest/api/v2010"
+)
+
+// placeCall is the code of the README.
+func placeCall(client *twilio.RestClient, from, to string) error {
+	call, err := callparams.Request{From: from, To: to}.Parse()
+	if err != nil {
+		return err // every problem, with the vendor's codes and no personal data; nothing was sent
+	}
+	params := &twilioApi.CreateCallParams{}
+	params.SetFrom(call.From().String())
+	params.SetTo(call.To().String())
+	params.SetUrl("https://example.com/answer.xml")
+	_, err = client.Api.CreateCall(params)
+	return err
+}
+
+func Example() {
+	client := twilio.NewRestClientWithParams(twilio.ClientParams{Username: "AC0", Password: "token"})
+	fmt.Println(placeCall(client, "client:alice", "+14155552671"))
+	// Output: callparams: From: From must be a phone number because To is one (21212, byte 0)
+}
