@@ -1,13 +1,26 @@
 package callparams_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/callparams"
+	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -428,5 +441,1297 @@ func BenchmarkBuild(b *testing.B) {
 		if _, err := u.To(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+var levels = []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned}
+
+// seeds are the values that fuzzing starts from, as From, as To and as a SIP URI.
+func seeds() []string {
+	return append(strings.Split(`
++14155552671
++14155550100
++15005550006
++442071838750
++4402071838750
++390612345678
++123456789
++999123456789
++99
++07487723751
++266696687
++1 (415) 555-2671
++1415555CALL
++1234567890123456
+14155552671
+tel:+14155552671
+whatsapp:+14155552671
+alice
+a+b_c.d.
+8001
+Front-Desk
+client:alice
+CLIENT:Tom_O'Neil.7
+client:al ice)
+client:a@b
+client:bob?k=v&n=%20x
+client:bob?k&=v
+client:bob?k=%zz
+alice@example.com
+sip:+14155550100@mydomain.sip.twilio.com
+sip:alice@example.com;user=phone
+sips:alice:secret@example.com:5061;transport=tls;lr?X-Account=42&X-Note=a%20b
+SIP:al%69ce@[2001:db8::1]:5060?X-A=1&x-b=
+sip:bob@10.0.0.1;transport=sctp?X-A=a%0d%0ab&Subject=x
+sip:carol@example.com;a=1;A=2
+sip:carol@example.com:0
+sip:host?to=alice@example.com
+sip:dave@example.com?X-A=1&amp;X-B=2
+sip:dave@example.com&transport=tcp
+sip:erin@shop.sip.de1.twilio.com?User-to-User=4142%3Bencoding%3Dhex
+sip:shop.sip.twilio.com
+sip:bob@pbx1234.example.com;ext1234=1?X-1234=5
+sip:fay@example.com?X-Twilio-Secret=1`, "\n"),
+		"\u00e9", "+\uff11415555", "sip:a\x00@h", "client:\xff", "sip:"+strings.Repeat("a", 250)+"@h",
+		"sip:a@h.example?X-A="+strings.Repeat("b", 1020), "sip:a@h"+strings.Repeat(";", 40))
+}
+
+// FuzzParse checks laws 1, 3 to 7 and 10 on any From and To.
+func FuzzParse(f *testing.F) {
+	c := vectors(f)
+	for _, v := range c.from {
+		f.Add(string(v.Input), "+442071838750")
+	}
+	for _, v := range c.to {
+		f.Add("+14155550100", string(v.Input))
+	}
+	for _, v := range c.request {
+		f.Add(string(v.Input.From), string(v.Input.To))
+	}
+	for _, s := range seeds() {
+		f.Add(s, s)
+		f.Add("+14155550100", s)
+		f.Add(s, "sip:bob@example.com")
+		f.Add(s, "+442071838750")
+	}
+	f.Fuzz(checkParse)
+}
+
+func checkParse(t *testing.T, from, to string) {
+	r := callparams.Request{From: from, To: to}
+	var tos, calls []bool
+	for _, level := range levels {
+		p := callparams.Parser{Numbers: level}
+		checkFrom(t, p, from)
+		tos = append(tos, checkTo(t, p, to))
+		calls = append(calls, checkRequest(t, p, r))
+	}
+	// Law 6: what a level accepts, every lower level accepts.
+	for i := range levels[1:] {
+		require.True(t, tos[i] || !tos[i+1], "a higher level accepts more")
+		require.True(t, calls[i] || !calls[i+1], "a higher level accepts more")
+	}
+	checkMask(t, from)
+	checkMask(t, to)
+	checkMove(t, r)
+}
+
+func checkFrom(t *testing.T, p callparams.Parser, s string) {
+	from, err := p.ParseFrom(s)
+	require.Equal(t, err == nil, from.IsValid())
+	if err != nil {
+		require.Zero(t, from)
+		checkProblems(t, err, "From", s, func(fix string) error {
+			_, err := p.ParseFrom(fix)
+			return err
+		})
+		return
+	}
+	require.Equal(t, s, from.String())
+	again, err := p.ParseFrom(from.String())
+	require.NoError(t, err)
+	require.Equal(t, from, again)
+	require.True(t, isASCII(s))
+	require.Contains(t, []callparams.Kind{callparams.KindPhone, callparams.KindClient, callparams.KindUser}, from.Kind())
+	require.True(t, strings.HasSuffix(s, from.User()))
+	checkText(t, from, new(callparams.From))
+}
+
+func checkTo(t *testing.T, p callparams.Parser, s string) (ok bool) {
+	to, err := p.ParseTo(s)
+	require.Equal(t, err == nil, to.IsValid())
+	if err != nil {
+		require.Zero(t, to)
+		checkProblems(t, err, "To", s, func(fix string) error {
+			_, err := p.ParseTo(fix)
+			return err
+		})
+		return false
+	}
+	require.Equal(t, s, to.String())
+	again, err := p.ParseTo(to.String())
+	require.NoError(t, err)
+	require.Equal(t, to, again)
+	require.True(t, isASCII(s))
+	uri, isSIP := to.SIPURI()
+	_, _, isClient := to.Client()
+	require.Equal(t, to.Kind() == callparams.KindSIP, isSIP)
+	require.Equal(t, to.Kind() == callparams.KindClient, isClient)
+	if isSIP {
+		checkRebuilt(t, uri)
+	}
+	if p.Numbers == callparams.Possible {
+		checkText(t, to, new(callparams.To))
+	}
+	return true
+}
+
+// checkRebuilt checks the first half of law 2 on the parts of a To. What they are written as is longer than
+// the To if that had raw bytes that need no escape where they stood, so that it may be too long.
+func checkRebuilt(t *testing.T, uri callparams.SIPURI) {
+	to, err := uri.To()
+	if err != nil {
+		for _, p := range problemsOf(t, err) {
+			require.Contains(t, []callparams.Rule{callparams.RuleSIPLength, callparams.RuleHeaderLength}, p.Rule)
+		}
+		return
+	}
+	parts, ok := to.SIPURI()
+	require.True(t, ok)
+	require.Equal(t, uri, parts)
+}
+
+func checkRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok bool) {
+	call, err := p.Parse(r)
+	require.Equal(t, err == nil, call.IsValid())
+	from, fromErr := p.ParseFrom(r.From)
+	to, toErr := p.ParseTo(r.To)
+	if err == nil {
+		require.NoError(t, fromErr)
+		require.NoError(t, toErr)
+		require.Equal(t, from, call.From())
+		require.Equal(t, to, call.To())
+		return true
+	}
+	require.Zero(t, call)
+	var froms, tos []*callparams.Problem
+	for _, problem := range problemsOf(t, err) {
+		if problem.Param == "From" {
+			froms = append(froms, problem)
+			continue
+		}
+		require.Empty(t, froms, "a problem of To stands behind one of From")
+		tos = append(tos, problem)
+	}
+	checkList(t, tos, "To", r.To, func(fix string) error {
+		_, err := p.ParseTo(fix)
+		return err
+	})
+	checkList(t, froms, "From", r.From, func(fix string) error {
+		if !strings.HasPrefix(r.To, "+") || strings.Contains(r.To, "@") {
+			_, err := p.ParseFrom(fix)
+			return err
+		}
+		other := "+14155552671"
+		if fix == other {
+			other = "+442071838750"
+		}
+		_, err := p.Parse(callparams.Request{From: fix, To: other})
+		return err
+	})
+	return false
+}
+
+// checkProblems checks laws 4 and 5 on an error about one value; accepts parses a fix in the value's place.
+func checkProblems(t *testing.T, err error, param, value string, accepts func(fix string) error) {
+	list := problemsOf(t, err)
+	require.NotEmpty(t, list)
+	checkList(t, list, param, value, accepts)
+}
+
+func checkList(t *testing.T, list []*callparams.Problem, param, value string, accepts func(fix string) error) {
+	require.LessOrEqual(t, len(list), 16)
+	last := 0
+	for _, p := range list {
+		require.Equal(t, param, p.Param)
+		require.Equal(t, value, p.Value())
+		require.Contains(t, p.Rule.Codes(), p.Code)
+		require.NotEmpty(t, p.Message)
+		require.GreaterOrEqual(t, p.Offset, last)
+		require.GreaterOrEqual(t, p.Len, 0)
+		require.LessOrEqual(t, p.Offset+p.Len, len(value))
+		last = p.Offset
+		if fix, ok := p.Fix(); ok {
+			require.NotEqual(t, value, fix)
+			require.NoError(t, accepts(fix), "the fix %q is refused", fix)
+		}
+	}
+}
+
+// problemsOf returns the problems of err, which is an *Error that agrees with itself and with its JSON.
+func problemsOf(t *testing.T, err error) []*callparams.Problem {
+	var e *callparams.Error
+	require.ErrorAs(t, err, &e)
+	require.NotEmpty(t, e.Problems)
+	require.Equal(t, e.Problems[0].Code, e.Code())
+	text, err := json.Marshal(e)
+	require.NoError(t, err)
+	var body struct {
+		Code     callparams.Code
+		Message  string
+		MoreInfo string `json:"more_info"`
+		Status   int
+		Problems []problemJSON
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&body))
+	require.Equal(t, e.Code(), body.Code)
+	require.Equal(t, e.Error(), body.Message)
+	require.Equal(t, e.Code().DocsURL(), body.MoreInfo)
+	require.Equal(t, 400, body.Status)
+	require.Len(t, body.Problems, len(e.Problems))
+	for i, p := range e.Problems {
+		require.ErrorIs(t, e, p.Rule)
+		require.ErrorIs(t, e, p.Code)
+		want := problemJSON{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis().String(), p.DocsURL()}
+		require.Equal(t, want, body.Problems[i])
+	}
+	return e.Problems
+}
+
+// A problemJSON is what the JSON of a Problem holds.
+type problemJSON struct {
+	Param          string
+	Rule           callparams.Rule
+	Code           callparams.Code
+	Offset, Length int
+	Message, Basis string
+	MoreInfo       string `json:"more_info"`
+}
+
+// A value is a From or a To.
+type value interface {
+	comparable
+	String() string
+	MarshalText() ([]byte, error)
+	AppendText([]byte) ([]byte, error)
+}
+
+// checkText checks law 10 on v, which the zero Parser accepts; into is where it is read back.
+func checkText[V value, P interface {
+	*V
+	UnmarshalText([]byte) error
+}](t *testing.T, v V, into P) {
+	text, err := v.MarshalText()
+	require.NoError(t, err)
+	require.Equal(t, v.String(), string(text))
+	more, err := v.AppendText([]byte("> "))
+	require.NoError(t, err)
+	require.Equal(t, "> "+v.String(), string(more))
+	require.NoError(t, into.UnmarshalText(text))
+	require.Equal(t, v, *into)
+	require.Error(t, into.UnmarshalText([]byte("sip:")))
+	require.Equal(t, v, *into, "changed by an error")
+	require.NoError(t, into.UnmarshalText(nil))
+	require.Zero(t, *into)
+	text, err = json.Marshal(map[string]V{"v": v})
+	require.NoError(t, err)
+	var back map[string]V
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Equal(t, v, back["v"])
+}
+
+// checkMove checks that MoveSourceDomain changes nothing but what it says.
+func checkMove(t *testing.T, r callparams.Request) {
+	moved, err := r.MoveSourceDomain()
+	if err != nil {
+		require.Zero(t, moved)
+		problemsOf(t, err)
+		return
+	}
+	from, err := callparams.ParseSIPURI(r.From)
+	if err != nil {
+		require.Equal(t, r, moved)
+		return
+	}
+	require.Equal(t, from.User, moved.From)
+	_, err = callparams.ParseFrom(moved.From)
+	require.NoError(t, err)
+	to, err := callparams.ParseTo(moved.To)
+	require.NoError(t, err)
+	got, _ := to.SIPURI()
+	want, err := callparams.ParseSIPURI(r.To)
+	require.NoError(t, err)
+	require.Equal(t, want.WithHeader(callparams.SourceDomainHeader, from.Host), got)
+}
+
+var digitRun = regexp.MustCompile(`.?[0-9]{4,}`)
+
+// checkMask checks law 7 on the redacted form of any text, by position: it is the text or * in every byte, and
+// shows no user, no value, no client's name and no four digits in a row but of a port or an IPv6 address.
+func checkMask(t *testing.T, s string) {
+	mask := maskOf(s)
+	require.Len(t, mask, len(s))
+	for i := range len(s) {
+		require.True(t, mask[i] == s[i] || mask[i] == '*')
+	}
+	for _, run := range digitRun.FindAllString(mask, -1) {
+		require.Contains(t, ":[", run[:1], "a number in %q", mask)
+		require.LessOrEqual(t, len(run), 6)
+	}
+	scheme := sipScheme(s)
+	at := strings.IndexByte(s, '@')
+	switch {
+	case hasPrefixFold(s, "client:"):
+		require.Empty(t, strings.Trim(mask[len("client:"):], "*?&="), mask)
+	case scheme == 0 && at < 0 && strings.HasPrefix(s, "+"):
+		shown := strings.Trim(mask, "*+ ().-/")
+		require.True(t, shown == "" || len(shown) <= 2 && strings.HasSuffix(s, shown), mask)
+	case scheme == 0 && at < 0:
+		require.Empty(t, strings.Trim(mask, "*"), mask)
+	default:
+		host := max(scheme, at+1)
+		require.Empty(t, strings.Trim(mask[scheme:host], "*@"), mask)
+		_, headers, _ := strings.Cut(mask[host:], "?")
+		for _, field := range strings.FieldsFunc(headers, func(r rune) bool { return strings.ContainsRune("?;&", r) }) {
+			name, value, _ := strings.Cut(field, "=")
+			require.Empty(t, strings.Trim(value, "*="), mask)
+			require.True(t, hasPrefixFold(name, "X-") || strings.Trim(name, "*") == "", mask)
+		}
+	}
+}
+
+// maskOf returns the redacted form of s, whatever it is.
+func maskOf(s string) string {
+	return strings.TrimPrefix(callparams.Request{To: s}.String(), "From  To ")
+}
+
+// The name and the number that must not be seen. No message, code or offset holds four bytes of either.
+const (
+	secretName   = "Zq7Kx9Jv"
+	secretNumber = "7491830562"
+)
+
+// FuzzRedact checks law 7 on a secret wherever a value can hold one, between any other bytes.
+func FuzzRedact(f *testing.F) {
+	for _, s := range seeds() {
+		for i := range hiding("", "") {
+			f.Add(uint(i), s, s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, i uint, a, b string) {
+		if len(a)+len(b) > 1000 {
+			return // an offset could look like four bytes of the number
+		}
+		values := hiding(a, b)
+		s := values[i%uint(len(values))]
+		checkHidden(t, s, maskOf(s))
+		for _, form := range forms(s) {
+			checkHidden(t, s, form)
+		}
+	})
+}
+
+// hiding returns values with a secret where nothing may be seen, whatever a and b are.
+func hiding(a, b string) []string {
+	// What joins fields would make a part of a's end the name of another field, which may be seen.
+	inField := strings.NewReplacer("?", "", "&", "", ";", "").Replace(a)
+	return []string{
+		secretName + a,
+		secretName + a + "@" + b,
+		"client:" + a + secretName + b,
+		"client:bob?k=" + secretName + a,
+		"sip:" + secretName + a + "@" + b,
+		"sip:" + strings.ReplaceAll(a, "@", "") + secretName + "@" + b,
+		"sip:bob:" + secretName + a + "@" + b,
+		"sip:bob@h.example?X-A=" + inField + secretName + b,
+		"sips:h.example?User-to-User=" + secretName + a,
+		"sip:bob@h.example;p=" + inField + secretName + b,
+		secretNumber + a,
+		"tel:" + secretNumber + a,
+		"+" + secretNumber + a,
+		"+" + a + secretNumber,
+		"+" + a + secretNumber + b,
+		"sip:+1" + secretNumber + a + "@" + b,
+		"sip:" + secretNumber + a,
+		"sip:bob@" + a + secretNumber + b,
+		"sip:bob@h" + secretNumber[:4] + ".example" + a,
+		"sip:bob@h.example;" + secretNumber + "=" + a,
+		"sip:bob@h.example?X-" + secretNumber + "=" + a,
+	}
+}
+
+// address is how package fmt writes a pointer, which can look like four bytes of the number.
+var address = regexp.MustCompile(`0x[0-9a-f]+`)
+
+// checkHidden checks that form, which was made of s, has no four bytes in a row of a secret.
+func checkHidden(t *testing.T, s, form string) {
+	for _, secret := range []string{secretName, secretNumber} {
+		for i := range len(secret) - 3 {
+			if strings.Contains(form, secret[i:i+4]) && strings.Contains(address.ReplaceAllString(form, ""), secret[i:i+4]) {
+				require.Failf(t, "leaked", "%q of %q in %q", secret[i:i+4], s, form)
+			}
+		}
+	}
+}
+
+// forms returns all that may be logged of what is made of s.
+func forms(s string) (list []string) {
+	withFrom := callparams.Request{From: s, To: "sip:bob@example.com"}
+	withTo := callparams.Request{From: "+14155550100", To: s}
+	list = append(list, printed(withFrom, withTo, &withFrom)...)
+	call, err := withFrom.Parse()
+	list = append(list, callForms(call, err)...)
+	call, err = withTo.Parse()
+	list = append(list, callForms(call, err)...)
+	_, err = callparams.Request{From: s, To: "+14155550100"}.Parse()
+	list = append(list, errorForms(err)...)
+	_, err = callparams.Request{From: s, To: s}.MoveSourceDomain()
+	list = append(list, errorForms(err)...)
+	uri, err := callparams.ParseSIPURI(s)
+	list = append(list, errorForms(err)...)
+	list = append(list, uri.Redacted(), fmt.Sprintf("%#v", uri), fmt.Sprintf("%#v", []callparams.SIPURI{uri}))
+	list = append(list, logged(uri)...)
+	for _, f := range uri.Headers {
+		f.Name = "" // stays
+		list = append(list, fmt.Sprintf("%#v", f))
+		list = append(list, logged(f)...)
+	}
+	return list
+}
+
+func callForms(call callparams.Call, err error) (list []string) {
+	list = append(errorForms(err), printed(call, &call)...)
+	list = append(list, call.From().Redacted(), call.To().Redacted(), fmt.Sprintf("%#v %#v", call.From(), call.To()))
+	list = append(list, logged(call.From())...)
+	return append(list, logged(call.To())...)
+}
+
+func errorForms(err error) (list []string) {
+	var e *callparams.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	list = printed(e, *e, fmt.Errorf("place call: %w", err), errors.Join(errors.New("no call"), err), struct{ Err error }{err})
+	list = append(list, e.Error())
+	for _, p := range e.Problems {
+		list = append(list, p.Error(), p.Message, p.Redacted())
+		list = append(list, printed(p, *p, fmt.Errorf("place call: %w", p))...)
+		list = append(list, printed(struct{ P callparams.Problem }{*p}, struct{ p callparams.Problem }{*p})...)
+	}
+	return list
+}
+
+// printed returns what package fmt, JSON and slog make of each of values, none of which is a From, a To or a SIPURI:
+// the text of those is for the wire.
+func printed(values ...any) (list []string) {
+	for _, v := range values {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			list = append(list, fmt.Sprintf(verb, v))
+		}
+		switch v.(type) {
+		case callparams.Request, *callparams.Request: // its fields are raw
+		default:
+			text, err := json.Marshal(v)
+			if err != nil {
+				panic(err)
+			}
+			list = append(list, string(text))
+		}
+		list = append(list, logged(v)...)
+	}
+	return list
+}
+
+// logged returns what slog's handlers write of v.
+func logged(v any) []string {
+	var text, object bytes.Buffer
+	for _, h := range []slog.Handler{slog.NewTextHandler(&text, nil), slog.NewJSONHandler(&object, nil)} {
+		record := slog.NewRecord(time.Time{}, slog.LevelInfo, "", 0)
+		record.Add("v", v)
+		if err := h.Handle(context.Background(), record); err != nil {
+			panic(err)
+		}
+	}
+	return []string{text.String(), object.String()}
+}
+
+// FuzzBuild checks law 2: what is built of any bytes and split again is what it was, or it is refused.
+func FuzzBuild(f *testing.F) {
+	f.Add("alice", "", "example.com", uint16(0), "transport", "tls", "X-Account", "42")
+	f.Add("alice", "secret", "h", uint16(5060), "lr", "", "X-A", "")
+	f.Add("a@b?c=d&e:f;g%41+h", "p:@", "192.0.2.1", uint16(1), "a;b", "c=d", "X-A&X-B", "1&X-C=2\r\nX-D: 3")
+	f.Add("", "", "2001:db8::1", uint16(65535), "", "", "X-Twilio-A", "%0d")
+	f.Add("a", "", "[::1]", uint16(80), "Transport", "%54LS", "Subject", "a;b")
+	f.Add("a", "", "h;lr", uint16(0), "a", "b", "x-%41", "\xff")
+	f.Add("a", "", "h:5060", uint16(0), "maddr", "10.0.0.1", "User-to-User", "a b")
+	f.Add("a", "", "h@evil.example", uint16(0), "a", "b", "X-A", "v")
+	f.Add("a", "", "fe80::1%eth0", uint16(0), "a", "b", "X-A", "v")
+	for _, v := range vectors(f).sipuri {
+		u, err := callparams.ParseSIPURI(string(v.Input))
+		if err != nil {
+			continue
+		}
+		param, header := append(u.Params, field{})[0], append(u.Headers, field{})[0]
+		f.Add(u.User, u.Password, u.Host, u.Port, param.Name, param.Value, header.Name, header.Value)
+	}
+	f.Fuzz(checkBuild)
+}
+
+func checkBuild(t *testing.T, user, password, host string, port uint16, paramName, paramValue, headerName, headerValue string) {
+	fields := callparams.SIPURI{
+		User: user, Password: password, Host: host, Port: port,
+		Params:  []callparams.Field{{paramName, paramValue}},
+		Headers: []callparams.Field{{headerName, headerValue}},
+	}
+	// The same bytes among valid others, so that what breaks out of one part is seen in the next.
+	among := callparams.SIPURI{Secure: true, User: user, Password: password, Host: host, Port: port}.
+		WithParam("first", "1").WithParam(paramName, paramValue).WithParam("last", "2").
+		WithHeader("X-First", "1").WithHeader(headerName, headerValue).WithHeader("X-Last", "2")
+	bare := callparams.SIPURI{User: user, Host: "h.example"}
+	for _, uri := range []callparams.SIPURI{
+		fields, among, {Host: host}, {Host: host, Port: port},
+		bare, bare.WithParam(paramName, paramValue), bare.WithHeader(headerName, headerValue),
+	} {
+		checkUnchanged(t, uri)
+	}
+	checkBuilds(t, user, paramName, paramValue, headerName, headerValue)
+}
+
+// checkUnchanged checks that uri, written and read, has the parts that it had, or is refused.
+func checkUnchanged(t *testing.T, uri callparams.SIPURI) {
+	parts, err := callparams.ParseSIPURI(uri.String())
+	if err == nil {
+		require.Equal(t, uri, parts)
+	}
+	to, toErr := uri.To()
+	if toErr != nil {
+		require.Zero(t, to)
+		return
+	}
+	require.NoError(t, err)
+	require.Equal(t, uri.String(), to.String())
+	parts, ok := to.SIPURI()
+	require.True(t, ok)
+	require.Equal(t, uri, parts)
+}
+
+var (
+	isToken    = regexp.MustCompile("^[A-Za-z0-9.!%*_+`'~-]+$")
+	isReserved = regexp.MustCompile("^(?i:x-twilio)")
+	isControl  = regexp.MustCompile(`[\x00-\x1f\x7f]`)
+	isVisible  = regexp.MustCompile(`^[ -~]*$`)
+)
+
+// checkBuilds checks that any bytes can be built into each part where the rules leave them, and that To refuses the rest.
+func checkBuilds(t *testing.T, user, paramName, paramValue, headerName, headerValue string) {
+	if len(user)+len(paramName)+len(paramValue) > 70 || len(headerName)+len(headerValue) > 300 {
+		return // escaped, it could be too long
+	}
+	uri := callparams.SIPURI{User: user, Host: "h.example"}
+	_, err := uri.To()
+	require.Equal(t, !isControl.MatchString(user), err == nil, "user: %v", err)
+
+	_, err = callparams.ParseSIPURI(callparams.SIPURI{User: user, Password: paramValue, Host: "h.example"}.String())
+	require.Equal(t, user != "" || paramValue == "", err == nil, "password: %v", err)
+
+	uri = callparams.SIPURI{Host: "h.example"}.WithParam(paramName, paramValue)
+	_, err = callparams.ParseSIPURI(uri.String())
+	require.Equal(t, paramName != "", err == nil, "parameter: %v", err)
+	if name := lowerASCII(paramName); name != "transport" && name != "secure" {
+		_, err = uri.To()
+		require.Equal(t, paramName != "" && !isControl.MatchString(paramName+paramValue), err == nil, "parameter: %v", err)
+	}
+
+	uri = callparams.SIPURI{Host: "h.example"}.WithHeader(headerName, headerValue)
+	_, err = callparams.ParseSIPURI(uri.String())
+	require.Equal(t, headerName != "", err == nil, "header: %v", err)
+	uri = callparams.SIPURI{Host: "h.example"}.WithHeader("X-"+headerName, headerValue)
+	_, err = uri.To()
+	ok := isToken.MatchString("X-"+headerName) && !isReserved.MatchString("X-"+headerName) && isVisible.MatchString(headerValue)
+	require.Equal(t, ok, err == nil, "header: %v", err)
+}
+
+// TestBuildEveryByte runs law 2 on every byte in every part, alone and within it.
+func TestBuildEveryByte(t *testing.T) {
+	for c := range 256 {
+		for _, s := range []string{string([]byte{byte(c)}), string([]byte{'a', byte(c), 'b'})} {
+			checkBuild(t, s, "", "h.example", 0, s, s, s, s)
+			checkBuild(t, "a", "", s, 1, "p", s, "X-"+s, s)
+			checkBuild(t, "a", s, "h.example", 65535, s, "", "X-A", s)
+		}
+	}
+}
+
+// TestWithLeavesAlone checks that what is added to a copy never shows in the original or in another copy.
+func TestWithLeavesAlone(t *testing.T) {
+	spare := make([]callparams.Field, 0, 8)
+	uri := callparams.SIPURI{Host: "h.example", Params: spare, Headers: spare}
+	one := uri.WithParam("a", "1").WithHeader("X-A", "1")
+	two := uri.WithParam("b", "2").WithHeader("X-B", "2")
+	assert.Empty(t, uri.Params)
+	assert.Empty(t, uri.Headers)
+	assert.Equal(t, "sip:h.example;a=1?X-A=1", one.String())
+	assert.Equal(t, "sip:h.example;b=2?X-B=2", two.String())
+	assert.Zero(t, spare[:8][0])
+}
+
+// TestEveryCallingCode is law 9: every calling code, with every number of digits after it, is as possible as the
+// metadata says. A number that is refused there is accepted by its shape alone.
+func TestEveryCallingCode(t *testing.T) {
+	shape := callparams.Parser{Numbers: callparams.Shape}
+	assigned := callparams.Parser{Numbers: callparams.Assigned}
+	for code := 1; code <= 999; code++ {
+		for n := 1; n <= 14; n++ {
+			for first := '0'; first <= '9'; first++ {
+				number := "+" + strconv.Itoa(code) + string(first) + strings.Repeat("7", n-1)
+				_, err := shape.ParseTo(number)
+				require.Equal(t, len(number) <= 16, err == nil, number)
+				_, err = callparams.ParseTo(number)
+				require.Equal(t, len(number) <= 16 && isPossible(number), err == nil, "%s: %v", number, err)
+				if err == nil && first == '2' {
+					_, err = assigned.ParseTo(number)
+					require.Equal(t, isAssigned(number), err == nil, number)
+				}
+			}
+		}
+	}
+}
+
+// isPossible asks the metadata about a number of 15 digits or less.
+func isPossible(number string) bool {
+	for n := 2; n <= min(4, len(number)); n++ {
+		code, _ := strconv.Atoi(number[1:n])
+		if !phonenumbers.GetSupportedCallingCodes()[code] {
+			continue
+		}
+		if national := number[n:]; national != "" && national[0] != '0' {
+			return hasPossibleLength(int32(code), national)
+		}
+		break
+	}
+	parsed, err := phonenumbers.Parse(number, "")
+	return err == nil && phonenumbers.Format(parsed, phonenumbers.E164) == number &&
+		phonenumbers.IsPossibleNumberWithReason(parsed) == phonenumbers.IS_POSSIBLE
+}
+
+func hasPossibleLength(code int32, national string) bool {
+	digits, _ := strconv.ParseUint(national, 10, 64)
+	number := phonenumbers.PhoneNumber{CountryCode: &code, NationalNumber: &digits}
+	return phonenumbers.IsPossibleNumberWithReason(&number) == phonenumbers.IS_POSSIBLE
+}
+
+func isAssigned(number string) bool {
+	parsed, err := phonenumbers.Parse(number, "")
+	return err == nil && phonenumbers.IsValidNumber(parsed) && phonenumbers.Format(parsed, phonenumbers.E164) == number
+}
+
+// The byte classes, written out once more.
+const (
+	letters     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	digits      = "0123456789"
+	unreserved  = letters + digits + "-_.!~*'()"
+	userName    = letters + digits + "-_."
+	clientName  = letters + digits + "!$'()*+,-./:;=_~" // and @, in To only
+	dialledUser = unreserved + "&=+$,;/"
+	paramChar   = unreserved + "[]/:&+$"
+	headerChar  = unreserved + "[]/?:+$"
+	rawToken    = letters + digits + "-.!*_+'~" // what of token needs no escape in a URI
+)
+
+// TestEveryByte puts every byte into every position of every byte class. What stands in allowed and not in the
+// class starts another part of the value there.
+func TestEveryByte(t *testing.T) {
+	from := func(s string) error { _, err := callparams.ParseFrom(s); return err }
+	to := func(s string) error { _, err := callparams.ParseTo(s); return err }
+	shape := func(s string) error { _, err := callparams.Parser{Numbers: callparams.Shape}.ParseTo(s); return err }
+	uri := func(s string) error { _, err := callparams.ParseSIPURI(s); return err }
+	for _, test := range []struct {
+		name          string
+		parse         func(string) error
+		before, after string
+		allowed       string
+	}{
+		{"user name alone", from, "", "", userName},
+		{"user name, first", from, "", "b", userName},
+		{"user name, middle", from, "a", "b", userName + "+"},
+		{"user name, last", from, "a", "", userName + "+"},
+		{"client in From, alone", from, "client:", "", clientName},
+		{"client in From, middle", from, "client:a", "b", clientName},
+		{"client in From, last", from, "client:a", "", clientName},
+		{"number in From, first", from, "+", "5", "123456789"},
+		{"number in From, middle", from, "+1", "5", digits},
+		{"number in From, last", from, "+1", "", digits},
+		{"number in To, first", shape, "+", "4155552671", "123456789"},
+		{"number in To, middle", to, "+1415555", "671", digits},
+		{"number in To, last", to, "+1415555267", "", digits},
+		{"client in To, alone", to, "client:", "", clientName + "@"},
+		{"client in To, middle", to, "client:a", "b", clientName + "@"},
+		{"client in To, last", to, "client:a", "", clientName + "@"},
+		{"client's parameter, first of the name", to, "client:a?", "=v", strings.Replace(clientName, "=", "", 1) + "@?"},
+		{"client's parameter, middle of the name", to, "client:a?k", "l=v", clientName + "@?"},
+		{"client's parameter, value alone", to, "client:a?k=", "", clientName + "@?"},
+		{"client's parameter, middle of the value", to, "client:a?k=v", "w", clientName + "@?"},
+		{"SIP user, alone", uri, "sip:", "@h", dialledUser + "?"},
+		{"SIP user, middle", uri, "sip:a", "b@h", dialledUser + "?:"},
+		{"SIP user, last", uri, "sip:a", "@h", dialledUser + "?:"},
+		{"SIP password, alone", uri, "sip:a:", "@h", unreserved + "&=+$,"},
+		{"SIP password, middle", uri, "sip:a:b", "c@h", unreserved + "&=+$,"},
+		{"host, alone", uri, "sip:", "", letters},
+		{"host, first", uri, "sip:", "b", letters},
+		{"host, middle", uri, "sip:a", "b", letters + digits + "-.;@"},
+		{"host, last", uri, "sip:a", "", letters + digits + "."},
+		{"host, first of the last label", uri, "sip:a.", "b", letters + ";@"},
+		{"host, last of a label", uri, "sip:a", ".b", letters + digits + ";"},
+		{"IPv4", uri, "sip:192.0.2.1", "", digits},
+		{"IPv6", uri, "sip:[2001:db8::", "]", digits + "ABCDEFabcdef"},
+		{"port, alone", uri, "sip:h:", "", "123456789"},
+		{"port, middle", uri, "sip:h:5", "0", digits + ";"},
+		{"port, last", uri, "sip:h:5", "", digits},
+		{"parameter, first of the name", uri, "sip:h;", "=v", paramChar},
+		{"parameter, middle of the name", uri, "sip:h;p", "q=v", paramChar + ";?"},
+		{"parameter, value alone", uri, "sip:h;p=", "", paramChar},
+		{"parameter, middle of the value", uri, "sip:h;p=v", "w", paramChar + ";@"},
+		{"header, first of the name", uri, "sip:h?", "=v", headerChar},
+		{"header, middle of the name", uri, "sip:h?n", "m=v", headerChar},
+		{"header, value alone", uri, "sip:h?n=", "", headerChar},
+		{"header, middle of the value", uri, "sip:h?n=v", "w", headerChar + "@"},
+		{"dialled user, alone", to, "sip:", "@h", dialledUser},
+		{"dialled user, middle", to, "sip:a", "b@h", dialledUser},
+		{"dialled header, in the name", to, "sip:h?X-", "=v", rawToken},
+		{"dialled header, middle of the name", to, "sip:h?X-A", "B=v", rawToken},
+		{"dialled header, value alone", to, "sip:h?X-A=", "", headerChar},
+	} {
+		for c := range 256 {
+			s := test.before + string([]byte{byte(c)}) + test.after
+			ok := c < 0x80 && strings.IndexByte(test.allowed, byte(c)) >= 0
+			assert.Equal(t, ok, test.parse(s) == nil, "%s: %q", test.name, s)
+		}
+	}
+}
+
+// TestEveryEscape puts every byte, escaped, where escapes may stand.
+func TestEveryEscape(t *testing.T) {
+	to := func(s string) error { _, err := callparams.ParseTo(s); return err }
+	uri := func(s string) error { _, err := callparams.ParseSIPURI(s); return err }
+	isOctet, isNone := regexp.MustCompile(``), regexp.MustCompile(`a^`)
+	isPrintable := regexp.MustCompile(`[^\x00-\x1f\x7f]`)
+	for _, test := range []struct {
+		parse         func(string) error
+		before, after string
+		allowed       *regexp.Regexp
+	}{
+		{uri, "sip:", "@h", isOctet},
+		{uri, "sip:a:", "@h", isOctet},
+		{uri, "sip:h;", "", isOctet},
+		{uri, "sip:h;p=", "", isOctet},
+		{uri, "sip:h?", "=", isOctet},
+		{uri, "sip:h?n=", "", isOctet},
+		{to, "sip:", "@h", isPrintable},
+		{to, "sip:h;", "", isPrintable},
+		{to, "sip:h;p=", "", isPrintable},
+		{to, "sip:h?X-", "=", isToken},
+		{to, "sip:h?X-A=", "", isVisible},
+		{to, "client:a?k=", "", isOctet},
+		{to, "client:a?", "=", isOctet},
+		{uri, "sip:h", "", isNone},
+		{to, "client:a", "", isNone},
+	} {
+		for c := range 256 {
+			for _, verb := range []string{"%%%02X", "%%%02x"} {
+				s := test.before + fmt.Sprintf(verb, c) + test.after
+				ok := test.allowed.MatchString(string([]byte{byte(c)}))
+				assert.Equal(t, ok, test.parse(s) == nil, s)
+			}
+		}
+	}
+}
+
+var (
+	phonePattern    = regexp.MustCompile(`^\+[1-9][0-9]{1,14}$`)
+	withheldPattern = regexp.MustCompile(`^\+(266696687|7378742833|2562533|8656696|86282452253)$`)
+	userPattern     = regexp.MustCompile(`^[A-Za-z0-9_.-][A-Za-z0-9+_.-]{0,255}$`)
+	callerPattern   = regexp.MustCompile(`^(?i:client):[A-Za-z0-9!$'()*+,./:;=_~-]{1,256}$`)
+	clientPattern   = regexp.MustCompile(`^(?i:client):[A-Za-z0-9!$'()*+,./:;=@_~-]{1,256}(\?` + pairPattern + `(&` + pairPattern + `)*)?$`)
+)
+
+const pairPattern = `([A-Za-z0-9!$'()*+,./:;?@_~-]|%[0-9A-Fa-f]{2})+=([A-Za-z0-9!$'()*+,./:;=?@_~-]|%[0-9A-Fa-f]{2})*`
+
+// TestPatternsAgree compares ParseFrom, and ParseTo on all but SIP URIs, with regular expressions, on the seeds and on
+// each with one byte changed, added or taken away.
+func TestPatternsAgree(t *testing.T) {
+	shape := callparams.Parser{Numbers: callparams.Shape}
+	for _, s := range seeds() {
+		for m := range mutations(s[:min(len(s), 40)]) {
+			isPhone := phonePattern.MatchString(m)
+			from, err := shape.ParseFrom(m)
+			ok := isPhone || userPattern.MatchString(m) || callerPattern.MatchString(m)
+			if ok != (err == nil) || ok && from.String() != m {
+				assert.Fail(t, "disagree", "From %q: want %v: %v", m, ok, err)
+			}
+			to, err := shape.ParseTo(m)
+			if to.Kind() == callparams.KindSIP {
+				require.NotZero(t, sipScheme(m))
+				continue
+			}
+			ok = isPhone && !withheldPattern.MatchString(m) || clientPattern.MatchString(m)
+			if ok != (err == nil) || ok && to.String() != m {
+				assert.Fail(t, "disagree", "To %q: want %v: %v", m, ok, err)
+			}
+		}
+	}
+}
+
+// mutations yields s, and s with each byte changed to any other, with any byte put before it, and without it.
+func mutations(s string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		if !yield(s) {
+			return
+		}
+		for i := range len(s) {
+			for c := range 256 {
+				b := string([]byte{byte(c)})
+				if !yield(s[:i]+b+s[i:]) || !yield(s[:i]+b+s[i+1:]) {
+					return
+				}
+			}
+			if !yield(s[:i] + s[i+1:]) {
+				return
+			}
+		}
+	}
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
+}
+
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && lowerASCII(s[:len(prefix)]) == lowerASCII(prefix)
+}
+
+// sipScheme returns the length of the SIP scheme that s starts with, or 0.
+func sipScheme(s string) int {
+	for _, scheme := range []string{"sip:", "sips:"} {
+		if hasPrefixFold(s, scheme) {
+			return len(scheme)
+		}
+	}
+	return 0
+}
+
+// FuzzSIPURI checks law 8 on any text.
+func FuzzSIPURI(f *testing.F) {
+	for _, s := range slices.Concat(seeds(), uriSeeds()) {
+		f.Add(s)
+	}
+	for _, v := range vectors(f).sipuri {
+		f.Add(string(v.Input))
+	}
+	rfc := readGrammar(f)
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) > 400 {
+			return // the matcher is slow
+		}
+		checkURI(t, rfc, s)
+	})
+}
+
+// TestSIPURIAgrees runs law 8 on the seeds, on mutations of them and on texts walked from the grammar.
+func TestSIPURIAgrees(t *testing.T) {
+	rfc := readGrammar(t)
+	rng := rand.New(rand.NewPCG(3261, 5954))
+	for _, v := range vectors(t).sipuri {
+		checkURI(t, rfc, string(v.Input))
+		if len(v.Input) < 200 { // the matcher is slow
+			checkURI(t, rfc, mutate(rng, string(v.Input)))
+		}
+	}
+	for _, s := range uriSeeds() {
+		checkURI(t, rfc, s)
+		for range 10 {
+			checkURI(t, rfc, mutate(rng, s))
+		}
+	}
+	for range 2000 {
+		var b strings.Builder
+		rfc.walk(&b, rng, rfc.rules["URI"])
+		s := b.String()
+		require.True(t, rfc.matches("URI", s), s)
+		checkURI(t, rfc, s)
+		checkURI(t, rfc, mutate(rng, s))
+	}
+	for _, s := range []string{"sip:u:p@h:1;n=v?n=v", "sip:[::1]"} {
+		for m := range mutations(s) {
+			checkURI(t, rfc, m)
+		}
+	}
+}
+
+// mutate returns s with one to three bytes changed, added, taken away or repeated; most of the new ones are those
+// that the grammar names.
+func mutate(rng *rand.Rand, s string) string {
+	const named = "sip:@[]%;?&=.-:/+$,!~*'()09afAFgGzZ`#\" <>\x00\x7f\x80\xff"
+	for range 1 + rng.IntN(3) {
+		i := rng.IntN(len(s) + 1)
+		j := min(len(s), i+rng.IntN(3))
+		k := rng.IntN(len(named))
+		s = s[:i] + []string{named[k : k+1], string([]byte{byte(rng.IntN(256))}), "", s[i:j] + s[i:j]}[rng.IntN(4)] + s[j:]
+	}
+	return s
+}
+
+// checkURI checks law 8 on s, and those of the others that ParseSIPURI has to keep.
+func checkURI(t *testing.T, rfc *grammar, s string) {
+	uri, err := callparams.ParseSIPURI(s)
+	require.Equal(t, rfc.wants(s), err == nil, "%q: %v", s, err)
+	if err != nil {
+		require.Zero(t, uri)
+		checkProblems(t, err, "", s, func(fix string) error {
+			_, err := callparams.ParseSIPURI(fix)
+			return err
+		})
+		to, _ := callparams.ParseTo(s)
+		require.NotEqual(t, callparams.KindSIP, to.Kind(), "%q", s)
+		return
+	}
+	require.Equal(t, split(s), uri, "%q", s)
+	again, err := callparams.ParseSIPURI(uri.String())
+	require.NoError(t, err, "%q", s)
+	require.Equal(t, uri, again)
+}
+
+// wants reports whether ParseSIPURI must accept s: whether the grammar does, but for the divergences.
+func (g *grammar) wants(s string) bool {
+	if !g.matches("URI-of-other-params", s) {
+		return false
+	}
+	_, _, _, port, params, _ := cutURI(s)
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		return false
+	}
+	seen := map[string]bool{}
+	for _, f := range splitFields(params, ";") {
+		name := lowerASCII(f.Name)
+		if seen[name] {
+			return false
+		}
+		seen[name] = true
+	}
+	return true
+}
+
+// split takes a well-formed SIP URI apart.
+func split(s string) callparams.SIPURI {
+	user, password, host, port, params, headers := cutURI(s)
+	number, _ := strconv.Atoi(port)
+	return callparams.SIPURI{
+		Secure: hasPrefixFold(s, "sips:"), User: unescape(user), Password: unescape(password),
+		Host: host, Port: uint16(number),
+		Params: splitFields(params, ";"), Headers: splitFields(headers, "&"),
+	}
+}
+
+func cutURI(s string) (user, password, host, port, params, headers string) {
+	_, s, _ = strings.Cut(s, ":")
+	if userinfo, rest, ok := strings.Cut(s, "@"); ok {
+		user, password, _ = strings.Cut(userinfo, ":")
+		s = rest
+	}
+	s, headers, _ = strings.Cut(s, "?")
+	host, params, _ = strings.Cut(s, ";")
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.IndexByte(host, ']') {
+		host, port = host[:colon], host[colon+1:]
+	}
+	return user, password, strings.Trim(host, "[]"), port, params, headers
+}
+
+func splitFields(s, separator string) (fields []callparams.Field) {
+	for field := range strings.SplitSeq(s, separator) {
+		if name, value, _ := strings.Cut(field, "="); s != "" {
+			fields = append(fields, callparams.Field{Name: unescape(name), Value: unescape(value)})
+		}
+	}
+	return fields
+}
+
+func unescape(s string) string {
+	s, err := url.PathUnescape(s)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// TestDivergences shows that the grammar accepts what the package comment says that ParseSIPURI refuses.
+func TestDivergences(t *testing.T) {
+	rfc := readGrammar(t)
+	for _, s := range []string{
+		"sip:h:0", "sip:h:65536", "sip:h;a;A", "sip:h;a=1;%61=2", "sip:h;transport=a%", "sip:h;user=`", "sip:h;method=%zz",
+	} {
+		assert.True(t, rfc.matches("URI", s), s)
+		_, err := callparams.ParseSIPURI(s)
+		assert.Error(t, err, s)
+	}
+}
+
+// uriSeeds are SIP URIs, and what is nearly one: every combination of a userinfo, a host with a port, parameters and
+// headers where one of the four is unusual.
+func uriSeeds() (list []string) {
+	userinfos := strings.Fields(`alice@ a:@ a:p@ +14155550100@ a;b=c@ a?b@ a/b,c&d=e+f$@ %00%ff@ -_.!~*'()@ 1:&=+$,@
+		@ :p@ a@b@ a:b:c@ a%4@ a%zz@ a:;@ a:?@ a[@ a#@ a"@ <a@ a^@ a:/@`)
+	hosts := strings.Fields(`h h. a.b a.b. a-b.c-d a--b 1.a 1-2.b3 a1 xn--bcher-kva.example 0.0.0.0 255.255.255.255 192.0.2.1 [::]
+		[::1] [2001:db8::1] [1:2:3:4:5:6:7:8] [1:2:3:4:5:6:7::] [::2:3:4:5:6:7:8] [::ffff:192.0.2.1] [ABCD:ef01::]
+		[1::3:4:5:6:7:8] [1:2:3:4:5:6:192.0.2.1] [::192.0.2.1] h:1 h:65535 h:00080 [::1]:5060 192.0.2.1:5061 h:0 h:000 h:65536 h:99999999999999999999
+		1 a.1 a.1b -a a- a.-b a-.b .a a..b a.. 1.2.3 1.2.3.4.5 256.1.1.1 01.2.3.4 1.2.3.04 1.2.3.4. a_b a%62 [] [1] [:::] [::1%25eth0] [::1%eth0]
+		[1:2:3:4:5:6:7] [1:2:3:4:5:6:7:8:9] [1::2::3] [12345::] [::g] [::1.2.3] [::256.1.1.1] [1:2:3:4:5:6:7:1.2.3.4] [1::2:3:4:5:6:7:8] [192.0.2.1] ::1 [::1 ::1]
+		[::1]h h[::1] [[::1]] h: h:a h:1a h:-1 h:+1 h:1:2 [::1]:`)
+	params := strings.Fields(`;lr ;transport=tls ;Transport=%54cp ;user=phone ;method=INVITE ;ttl=255 ;ttl=999 ;maddr=192.0.2.1 ;maddr=[::1] ;a;b;c=d
+		;[]/:&+$=[]/:&+$ ;%3b=%3D ;lr=on ;user=a%62 ;transport=x.y ; ;; ;a; ;=v ;a= ;a=b=c ;a=? ;a@ ;a=, ;a=" ;a=% ;a=%4 ;a|b ;a=\\ ;a;a ;a=1;A=2 ;%61;a
+		;transport=a%b ;user=a%zz;lr ;method=%x`)
+	headers := strings.Fields(`?a=b ?a= ?a=&b= ?a=1&a=2 ?[]/?:+$=[]/?:+$ ?a=?b=c ?%26=%3d&X-B=%0d%0a ?subject=a%20b ? ?a ?=b ?a=b& ?&a=b ?a=b&&c=d
+		?a=b=c ?a=; ?a=, ?a=@ ?a=% ?a=%4 ?a=%4g ?a# ?a=b#c ?a="b" ?a;b=c ?a=<b> ?a=b&c`)
+	for _, scheme := range []string{"sip:", "SIPS:"} {
+		for _, s := range userinfos {
+			list = append(list, scheme+s+"h", scheme+s+"[::1]:5060;lr?a=b")
+		}
+		for _, s := range hosts {
+			list = append(list, scheme+s, scheme+"a@"+s+";lr?a=b")
+		}
+		for _, s := range params {
+			list = append(list, scheme+"h"+s, scheme+"a:p@1.2.3.4:5"+s+"?a=b")
+		}
+		for _, s := range headers {
+			list = append(list, scheme+"h"+s, scheme+"a@h:5060;lr"+s)
+		}
+	}
+	return append(list, "", "sip", "sip:", "sips:", "sipss:h", "sip:sip:h", " sip:h", "sip:h ", "sip://h", "//h", "h", "a@h", "tel:+1", "\u017fip:h", "sip:\u212a")
+}
+
+// A grammar is a set of ABNF rules (RFC 5234).
+type grammar struct{ rules map[string]*node }
+
+// A node is a part of a rule.
+type node struct {
+	kind     string  // "/", "sequence", "repeat", "literal", "range" or "rule"
+	parts    []*node // of an alternative, a sequence or, one of them, a repeat
+	text     string  // of a literal; the name of a rule
+	min, max int     // how often a repeat repeats; the first and the last byte of a range
+}
+
+// readGrammar reads testdata/rfc3261.abnf, with two rules more: what either scheme makes a URI, and the same where
+// every parameter is an other-param.
+func readGrammar(t testing.TB) *grammar {
+	text, err := os.ReadFile("testdata/rfc3261.abnf")
+	require.NoError(t, err)
+	g := &grammar{map[string]*node{}}
+	more := `
+URI = SIP-URI / SIPS-URI
+URI-of-other-params = ( "sip:" / "sips:" ) [ userinfo ] hostport *( ";" other-param ) [ headers ]
+`
+	start := regexp.MustCompile(`(?m)^([A-Za-z][A-Za-z0-9-]*) *=`)
+	source := string(text) + more
+	found := start.FindAllStringSubmatchIndex(source, -1)
+	for i, at := range found {
+		end := len(source)
+		if i+1 < len(found) {
+			end = found[i+1][0]
+		}
+		name := source[at[2]:at[3]]
+		require.NotContains(t, g.rules, name, "defined twice")
+		tokens := tokenize(t, source[at[1]:end])
+		g.rules[name] = alternatives(t, &tokens)
+		require.Empty(t, tokens, "in %s", name)
+	}
+	for _, rule := range g.rules {
+		g.requireNamed(t, rule)
+	}
+	return g
+}
+
+// requireNamed checks that every rule that n names is there.
+func (g *grammar) requireNamed(t testing.TB, n *node) {
+	if n.kind == "rule" {
+		require.Contains(t, g.rules, n.text)
+	}
+	for _, part := range n.parts {
+		g.requireNamed(t, part)
+	}
+}
+
+var abnfToken = regexp.MustCompile(`^(?:"[^"]*"|%x[0-9A-F.-]+|[A-Za-z][A-Za-z0-9-]*|[0-9]*\*[0-9]*|[0-9]+|[][()/])`)
+
+// tokenize splits the right side of a rule. White space and comments are left out.
+func tokenize(t testing.TB, s string) (tokens []string) {
+	for {
+		s = strings.TrimLeft(s, " \n")
+		switch {
+		case s == "":
+			return tokens
+		case s[0] == ';':
+			_, s, _ = strings.Cut(s, "\n")
+		default:
+			token := abnfToken.FindString(s)
+			require.NotEmpty(t, token, s)
+			tokens = append(tokens, token)
+			s = s[len(token):]
+		}
+	}
+}
+
+// alternatives takes parts with "/" between them from tokens.
+//
+//	alternation = concatenation *( "/" concatenation )
+func alternatives(t testing.TB, tokens *[]string) *node {
+	n := &node{kind: "/", parts: []*node{sequence(t, tokens)}}
+	for len(*tokens) > 0 && (*tokens)[0] == "/" {
+		*tokens = (*tokens)[1:]
+		n.parts = append(n.parts, sequence(t, tokens))
+	}
+	return n
+}
+
+// sequence takes parts that follow each other from tokens.
+//
+//	concatenation = 1*repetition
+func sequence(t testing.TB, tokens *[]string) *node {
+	n := &node{kind: "sequence"}
+	for len(*tokens) > 0 && !strings.Contains("/)]", (*tokens)[0]) {
+		n.parts = append(n.parts, element(t, tokens))
+	}
+	require.NotEmpty(t, n.parts)
+	return n
+}
+
+// element takes one part from tokens.
+//
+//	repetition = [ 1*DIGIT / ( *DIGIT "*" *DIGIT ) ] element
+//	element    = rulename / group / option / char-val / num-val
+func element(t testing.TB, tokens *[]string) *node {
+	require.NotEmpty(t, *tokens)
+	token := (*tokens)[0]
+	*tokens = (*tokens)[1:]
+	switch c := token[0]; {
+	case c == '"':
+		return &node{kind: "literal", text: strings.Trim(token, `"`)}
+	case c == '%':
+		return numbers(t, token)
+	case c == '(' || c == '[':
+		inner := alternatives(t, tokens)
+		require.NotEmpty(t, *tokens)
+		require.Equal(t, map[byte]string{'(': ")", '[': "]"}[c], (*tokens)[0])
+		*tokens = (*tokens)[1:]
+		if c == '(' {
+			return inner
+		}
+		return &node{kind: "repeat", max: 1, parts: []*node{inner}}
+	case c == '*' || '0' <= c && c <= '9':
+		least, most, ranged := strings.Cut(token, "*")
+		n := &node{kind: "repeat", max: math.MaxInt, parts: []*node{element(t, tokens)}}
+		n.min, _ = strconv.Atoi("0" + least)
+		if !ranged {
+			n.max = n.min
+		} else if most != "" {
+			n.max, _ = strconv.Atoi(most)
+		}
+		return n
+	}
+	return &node{kind: "rule", text: token}
+}
+
+// numbers reads %x41, %x41-5A or %x41.43.4B.
+func numbers(t testing.TB, token string) *node {
+	n := &node{kind: "sequence"}
+	for part := range strings.SplitSeq(token[len("%x"):], ".") {
+		first, last, ok := strings.Cut(part, "-")
+		if !ok {
+			last = first
+		}
+		low, err := strconv.ParseUint(first, 16, 8)
+		require.NoError(t, err)
+		high, err := strconv.ParseUint(last, 16, 8)
+		require.NoError(t, err)
+		n.parts = append(n.parts, &node{kind: "range", min: int(low), max: int(high)})
+	}
+	return n
+}
+
+// matches reports whether all of s is what the named rule says.
+func (g *grammar) matches(name, s string) bool {
+	return slices.Contains(g.ends(g.rules[name], s, []int{0}), len(s))
+}
+
+// ends returns every offset of s at which n can end if it starts at one of starts.
+func (g *grammar) ends(n *node, s string, starts []int) (ends []int) {
+	switch n.kind {
+	case "/":
+		for _, part := range n.parts {
+			ends = append(ends, g.ends(part, s, starts)...)
+		}
+	case "sequence":
+		ends = starts
+		for _, part := range n.parts {
+			ends = g.ends(part, s, ends)
+		}
+	case "repeat":
+		for count := 0; len(starts) > 0; count++ {
+			if count >= n.min {
+				starts = slices.DeleteFunc(slices.Clone(starts), func(i int) bool { return slices.Contains(ends, i) })
+				ends = append(ends, starts...)
+			}
+			if count == n.max {
+				break
+			}
+			starts = g.ends(n.parts[0], s, starts)
+		}
+	case "literal":
+		for _, i := range starts {
+			if hasPrefixFold(s[i:], n.text) {
+				ends = append(ends, i+len(n.text))
+			}
+		}
+	case "range":
+		for _, i := range starts {
+			if i < len(s) && n.min <= int(s[i]) && int(s[i]) <= n.max {
+				ends = append(ends, i+1)
+			}
+		}
+	case "rule":
+		return g.ends(g.rules[n.text], s, starts)
+	}
+	slices.Sort(ends)
+	return slices.Compact(ends)
+}
+
+// walk writes a text that n matches, with the choices that rng makes.
+func (g *grammar) walk(b *strings.Builder, rng *rand.Rand, n *node) {
+	switch n.kind {
+	case "/":
+		g.walk(b, rng, n.parts[rng.IntN(len(n.parts))])
+	case "sequence":
+		for _, part := range n.parts {
+			g.walk(b, rng, part)
+		}
+	case "repeat":
+		for count := 0; count < n.min || count < n.max && rng.IntN(3) > 0; count++ {
+			g.walk(b, rng, n.parts[0])
+		}
+	case "literal":
+		b.WriteString(n.text)
+	case "range":
+		b.WriteByte(byte(n.min + rng.IntN(n.max-n.min+1)))
+	case "rule":
+		g.walk(b, rng, g.rules[n.text])
 	}
 }

@@ -2,6 +2,7 @@ package callparams_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -10,13 +11,19 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
+	"unicode/utf8"
 
 	"example.com/callparams"
 	"github.com/stretchr/testify/assert"
@@ -793,6 +800,458 @@ func BenchmarkRefusal(b *testing.B) {
 					b.Fatal("accepted")
 				}
 			}
+		})
+	}
+}
+
+// A corpus is what testdata/vectors holds; the README.md there describes the format.
+type corpus struct {
+	from    []vector[text, fromParts]
+	to      []vector[text, toParts]
+	request []requestVector
+	sipuri  []vector[text, uriParts]
+}
+
+// A vector is one case: what a parser makes of an input at every level, or at each.
+type vector[In comparable, Out any] struct {
+	ID      string `json:"id"`
+	Comment string `json:"comment"`
+	Source  string `json:"source"`
+	Input   In     `json:"input"`
+	verdict[Out]
+	Levels *struct {
+		Shape    verdict[Out] `json:"shape"`
+		Possible verdict[Out] `json:"possible"`
+		Assigned verdict[Out] `json:"assigned"`
+	} `json:"levels"`
+}
+
+// A requestVector also says what MoveSourceDomain makes of its input, where that is of interest.
+type requestVector struct {
+	vector[requestText, callParts]
+	Moved *verdict[requestText] `json:"moved"`
+}
+
+// A verdict is either the parts of what is accepted or the problems of what is refused.
+type verdict[Out any] struct {
+	Accept   *Out      `json:"accept"`
+	Problems []problem `json:"problems"`
+}
+
+type problem struct {
+	Param  string          `json:"param"`
+	Rule   callparams.Rule `json:"rule"`
+	Code   callparams.Code `json:"code"`
+	Basis  string          `json:"basis"`
+	Offset int             `json:"offset"`
+	Length int             `json:"length"`
+	Fix    *text           `json:"fix"`
+}
+
+type (
+	requestText struct {
+		From text `json:"from"`
+		To   text `json:"to"`
+	}
+	fromParts struct {
+		Kind string `json:"kind"`
+		User text   `json:"user"`
+	}
+	toParts struct {
+		Kind   string       `json:"kind"`
+		Client *clientParts `json:"client"`
+		SIP    *uriParts    `json:"sip"`
+	}
+	callParts struct {
+		From fromParts `json:"from"`
+		To   toParts   `json:"to"`
+	}
+	clientParts struct {
+		Name   text        `json:"name"`
+		Params []fieldText `json:"params"`
+	}
+	uriParts struct {
+		Secure   bool        `json:"secure"`
+		User     text        `json:"user"`
+		Password text        `json:"password"`
+		Host     text        `json:"host"`
+		Port     uint16      `json:"port"`
+		Params   []fieldText `json:"params"`
+		Headers  []fieldText `json:"headers"`
+	}
+	fieldText struct {
+		Name  text `json:"name"`
+		Value text `json:"value"`
+	}
+)
+
+// A text is a string; {"hex": "ff"} in JSON if it is no valid UTF-8.
+type text string
+
+func (s *text) UnmarshalJSON(data []byte) error {
+	if data[0] == '"' {
+		return json.Unmarshal(data, (*string)(s))
+	}
+	var encoded struct {
+		Hex string `json:"hex"`
+	}
+	if err := unmarshalStrict(data, &encoded); err != nil {
+		return err
+	}
+	raw, err := hex.DecodeString(encoded.Hex)
+	if err == nil && utf8.Valid(raw) {
+		err = errors.New("hex stands for valid UTF-8, want a string")
+	}
+	*s = text(raw)
+	return err
+}
+
+// unmarshalStrict is json.Unmarshal, but refuses unknown fields.
+func unmarshalStrict(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// vectors returns the corpus, for tests and as seeds of fuzz targets.
+func vectors(t testing.TB) corpus {
+	t.Helper()
+	c, err := loadVectors(os.DirFS("testdata/vectors"))
+	require.NoError(t, err)
+	return c
+}
+
+// loadVectors reads a corpus and refuses one whose cases are malformed, repeat each other or leave out a
+// rule or a form.
+func loadVectors(fsys fs.FS) (corpus, error) {
+	var c corpus
+	seen := coverage{ids: map[string]bool{}, forms: map[string]bool{}, refused: map[refusal]bool{}}
+	err := errors.Join(
+		loadFile(fsys, "from", &c.from),
+		loadFile(fsys, "to", &c.to),
+		loadFile(fsys, "request", &c.request),
+		loadFile(fsys, "sipuri", &c.sipuri),
+	)
+	if err != nil {
+		return c, err
+	}
+	return c, errors.Join(
+		cover(&seen, c.from, func(p fromParts) string { return "From " + p.Kind }),
+		cover(&seen, c.to, func(p toParts) string { return "To " + p.Kind }),
+		cover(&seen, c.pairs(), func(p callParts) string { return p.From.Kind + " calls " + p.To.Kind }),
+		cover(&seen, c.moves(), func(requestText) string { return "moved" }),
+		cover(&seen, c.sipuri, func(uriParts) string { return "SIPURI" }),
+		seen.missing(),
+	)
+}
+
+func loadFile[V any](fsys fs.FS, name string, cases *[]V) error {
+	data, err := fs.ReadFile(fsys, name+".json")
+	if err != nil {
+		return err
+	}
+	file := struct {
+		Schema string `json:"$schema"`
+		Parses string `json:"parses"`
+		Cases  *[]V   `json:"cases"`
+	}{Cases: cases}
+	if err := unmarshalStrict(data, &file); err != nil {
+		return fmt.Errorf("%s.json: %w", name, err)
+	}
+	if file.Parses != name {
+		return fmt.Errorf("%s.json: parses %q", name, file.Parses)
+	}
+	return nil
+}
+
+// pairs returns the cases of request.json as those of Parser.Parse.
+func (c corpus) pairs() []vector[requestText, callParts] {
+	var cases []vector[requestText, callParts]
+	for _, v := range c.request {
+		cases = append(cases, v.vector)
+	}
+	return cases
+}
+
+// moves returns those cases of request.json that say so as cases of MoveSourceDomain.
+func (c corpus) moves() []vector[requestText, requestText] {
+	var cases []vector[requestText, requestText]
+	for _, v := range c.request {
+		if v.Moved != nil {
+			cases = append(cases, vector[requestText, requestText]{
+				ID: v.ID + "/moved", Comment: v.Comment, Source: v.Source, Input: v.Input, verdict: *v.Moved,
+			})
+		}
+	}
+	return cases
+}
+
+// A coverage is what the cases read so far have shown.
+type coverage struct {
+	ids     map[string]bool
+	forms   map[string]bool
+	refused map[refusal]bool
+}
+
+type refusal struct {
+	rule callparams.Rule
+	code callparams.Code
+}
+
+var (
+	validID     = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*(/moved)?$`)
+	validSource = regexp.MustCompile(`^(RFC [0-9]+ §|E\.164 §|vendor: |libphonenumber$|observed$|assumed$)`)
+)
+
+// cover notes what cases show, and refuses those that are malformed or repeat another.
+func cover[In comparable, Out any](seen *coverage, cases []vector[In, Out], form func(Out) string) error {
+	inputs := map[In]string{}
+	for _, v := range cases {
+		switch other, again := inputs[v.Input]; {
+		case !validID.MatchString(v.ID):
+			return fmt.Errorf("%q is no id", v.ID)
+		case seen.ids[v.ID]:
+			return fmt.Errorf("two cases have the id %s", v.ID)
+		case again:
+			return fmt.Errorf("%s has the input of %s", v.ID, other)
+		case v.Comment == "":
+			return fmt.Errorf("%s has no comment", v.ID)
+		case !validSource.MatchString(v.Source):
+			return fmt.Errorf("%s has no source that the README.md knows", v.ID)
+		case v.Levels != nil && (v.Accept != nil || v.Problems != nil):
+			return fmt.Errorf("%s has a verdict beside its levels", v.ID)
+		case v.Levels != nil && reflect.DeepEqual(v.Levels.Shape, v.Levels.Possible) &&
+			reflect.DeepEqual(v.Levels.Possible, v.Levels.Assigned):
+			return fmt.Errorf("%s has levels that do not differ", v.ID)
+		}
+		seen.ids[v.ID] = true
+		inputs[v.Input] = v.ID
+		for _, level := range levels {
+			want := v.at(level)
+			if (want.Accept == nil) == (len(want.Problems) == 0) {
+				return fmt.Errorf("%s: %v neither accepts nor refuses, or both", v.ID, level)
+			}
+			if want.Accept != nil {
+				seen.forms[form(*want.Accept)] = true
+			}
+			for _, p := range want.Problems {
+				seen.refused[refusal{p.Rule, p.Code}] = true
+			}
+		}
+	}
+	return nil
+}
+
+// missing refuses a corpus without a refusal for each code of each rule, or without each form accepted.
+func (seen coverage) missing() error {
+	for rule := range callparams.Rules() {
+		for _, code := range rule.Codes() {
+			if !seen.refused[refusal{rule, code}] {
+				return fmt.Errorf("no case is refused by %s with code %d", rule, code)
+			}
+		}
+	}
+	for _, form := range []string{
+		"From phone", "From client", "From user", "To phone", "To client", "To sip",
+		"phone calls phone", "phone calls client", "phone calls sip",
+		"client calls client", "client calls sip", "user calls client", "user calls sip",
+		"moved", "SIPURI",
+	} {
+		if !seen.forms[form] {
+			return fmt.Errorf("no case accepts %s", form)
+		}
+	}
+	return nil
+}
+
+// at returns what v wants at level.
+func (v vector[In, Out]) at(level callparams.NumberCheck) verdict[Out] {
+	switch {
+	case v.Levels == nil:
+		return v.verdict
+	case level == callparams.Shape:
+		return v.Levels.Shape
+	case level == callparams.Possible:
+		return v.Levels.Possible
+	}
+	return v.Levels.Assigned
+}
+
+// The parsers of the four files, and MoveSourceDomain: each returns the parts of what was accepted.
+
+func parseFrom(p callparams.Parser, in text) (fromParts, error) {
+	from, err := p.ParseFrom(string(in))
+	return splitFrom(from), err
+}
+
+func parseTo(p callparams.Parser, in text) (toParts, error) {
+	to, err := p.ParseTo(string(in))
+	return splitTo(to), err
+}
+
+func parseRequest(p callparams.Parser, in requestText) (callParts, error) {
+	call, err := p.Parse(callparams.Request{From: string(in.From), To: string(in.To)})
+	return callParts{splitFrom(call.From()), splitTo(call.To())}, err
+}
+
+func moveDomain(_ callparams.Parser, in requestText) (requestText, error) {
+	r, err := callparams.Request{From: string(in.From), To: string(in.To)}.MoveSourceDomain()
+	return requestText{text(r.From), text(r.To)}, err
+}
+
+func parseURI(_ callparams.Parser, in text) (uriParts, error) {
+	uri, err := callparams.ParseSIPURI(string(in))
+	return splitURI(uri), err
+}
+
+func splitFrom(from callparams.From) fromParts {
+	return fromParts{from.Kind().String(), text(from.User())}
+}
+
+func splitTo(to callparams.To) toParts {
+	parts := toParts{Kind: to.Kind().String()}
+	if name, params, ok := to.Client(); ok {
+		parts.Client = &clientParts{text(name), fieldTexts(params)}
+	}
+	if uri, ok := to.SIPURI(); ok {
+		split := splitURI(uri)
+		parts.SIP = &split
+	}
+	return parts
+}
+
+func splitURI(u callparams.SIPURI) uriParts {
+	return uriParts{
+		u.Secure, text(u.User), text(u.Password), text(u.Host), u.Port, fieldTexts(u.Params), fieldTexts(u.Headers),
+	}
+}
+
+func fieldTexts(fields []callparams.Field) []fieldText {
+	var list []fieldText
+	for _, f := range fields {
+		list = append(list, fieldText{text(f.Name), text(f.Value)})
+	}
+	return list
+}
+
+// problemTexts returns what a case says of the problems of err.
+func problemTexts(t *testing.T, err error) []problem {
+	t.Helper()
+	var e *callparams.Error
+	require.ErrorAs(t, err, &e)
+	var list []problem
+	for _, p := range e.Problems {
+		found := problem{p.Param, p.Rule, p.Code, p.Basis().String(), p.Offset, p.Len, nil}
+		if fix, ok := p.Fix(); ok {
+			found.Fix = (*text)(&fix)
+		}
+		list = append(list, found)
+	}
+	return list
+}
+
+func TestVectors(t *testing.T) {
+	c := vectors(t)
+	runVectors(t, c.from, parseFrom)
+	runVectors(t, c.to, parseTo)
+	runVectors(t, c.pairs(), parseRequest)
+	runVectors(t, c.moves(), moveDomain)
+	runVectors(t, c.sipuri, parseURI)
+}
+
+// runVectors runs each case as a subtest, named by its id, at every level.
+func runVectors[In comparable, Out any](
+	t *testing.T, cases []vector[In, Out], parse func(callparams.Parser, In) (Out, error),
+) {
+	for _, v := range cases {
+		t.Run(v.ID, func(t *testing.T) {
+			for _, level := range levels {
+				want := v.at(level)
+				got, err := parse(callparams.Parser{Numbers: level}, v.Input)
+				if want.Accept == nil {
+					assert.Equal(t, want.Problems, problemTexts(t, err), level)
+				} else if assert.NoError(t, err, level) {
+					assert.Equal(t, *want.Accept, got, level)
+				}
+			}
+		})
+	}
+}
+
+// TestMessages compares every message that the vectors bring up, beside its rule, with the golden file.
+func TestMessages(t *testing.T) {
+	c := vectors(t)
+	lines := map[string]bool{}
+	addMessages(lines, c.from, parseFrom)
+	addMessages(lines, c.to, parseTo)
+	addMessages(lines, c.pairs(), parseRequest)
+	addMessages(lines, c.moves(), moveDomain)
+	addMessages(lines, c.sipuri, parseURI)
+	golden(t, "messages.golden", strings.Join(slices.Sorted(maps.Keys(lines)), ""))
+}
+
+// addMessages adds a line for each rule and message that cases bring up.
+func addMessages[In comparable, Out any](
+	lines map[string]bool, cases []vector[In, Out], parse func(callparams.Parser, In) (Out, error),
+) {
+	for _, v := range cases {
+		for _, level := range levels {
+			_, err := parse(callparams.Parser{Numbers: level}, v.Input)
+			var e *callparams.Error
+			if errors.As(err, &e) {
+				for _, p := range e.Problems {
+					lines[string(p.Rule)+"\t"+p.Message+"\n"] = true
+				}
+			}
+		}
+	}
+}
+
+func TestLoadVectorsRefuses(t *testing.T) {
+	const accept = `"accept": {"kind": "phone", "user": "+12"}`
+	const lower = `"shape": {` + accept + `}, "possible": {` + accept + `}`
+	for _, test := range []struct{ name, file, old, new, want string }{
+		{"unknown field", "from", `"comment"`, `"coment"`, "unknown field"},
+		{"unknown field of a text", "from", `{"hex"`, `{"hax"`, "unknown field"},
+		{"unknown field of a problem", "to", `"offset"`, `"ofset"`, "unknown field"},
+		{"field of another file", "from", accept, accept + `, "moved": {}`, "unknown field"},
+		{"hex of UTF-8", "from", `"2b31343135ff35353532363731"`, `"61"`, "valid UTF-8"},
+		{"hex that is none", "from", `"2b31343135ff35353532363731"`, `"fg"`, "invalid byte"},
+		{"text behind the cases", "from", "\n}\n", "\n}\n{}", "more than one"},
+		{"cases of another file", "from", `"parses": "from"`, `"parses": "to"`, "parses"},
+		{"id with a space", "from", `"from-phone"`, `"from phone"`, "is no id"},
+		{"id twice", "from", `"from-phone-article"`, `"from-phone"`, "two cases have the id from-phone"},
+		{"id of another file", "to", `"to-empty"`, `"from-empty"`, "two cases have the id from-empty"},
+		{"input twice", "from", `"input": "+123456789"`, `"input": "+14155552671"`, "has the input of from-phone"},
+		{"no comment", "from", `"nothing is given"`, `""`, "has no comment"},
+		{"unknown source", "from", `"assumed"`, `"guessed"`, "has no source"},
+		{"no verdict", "from", accept, `"problems": []`, "neither accepts nor refuses"},
+		{"both verdicts", "from", accept, accept + `, "problems": [{}]`, "neither accepts nor refuses, or both"},
+		{"verdict beside levels", "from", accept, accept + `, "levels": {}`, "beside its levels"},
+		{"levels that agree", "from", accept, `"levels": {` + lower + `, "assigned": {` + accept + `}}`, "do not differ"},
+		{"level left out", "from", accept, `"levels": {` + lower + `}`, "assigned neither"},
+		{"rule without a case", "from", `"rule": "user.length"`, `"rule": "user.char"`, "user.length with code 21212"},
+		{"form without a case", "from", `"kind": "user"`, `"kind": "phone"`, "no case accepts From user"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fsys := fstest.MapFS{}
+			for _, name := range []string{"from", "to", "request", "sipuri"} {
+				data, err := os.ReadFile("testdata/vectors/" + name + ".json")
+				require.NoError(t, err)
+				if name == test.file {
+					require.Contains(t, string(data), test.old)
+					data = []byte(strings.ReplaceAll(string(data), test.old, test.new))
+				}
+				fsys[name+".json"] = &fstest.MapFile{Data: data}
+			}
+			_, err := loadVectors(fsys)
+			assert.ErrorContains(t, err, test.want)
 		})
 	}
 }
