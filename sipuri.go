@@ -267,7 +267,8 @@ type sipParts struct {
 }
 
 // scanSIP reads s by the grammar of RFC 3261, section 25.1, and if dial is set by the vendor's rules too.
-// It notes one problem for each part that has one; the parts are those of s if there is none.
+// It notes one problem for each part that has one; the parts are those of s if there is none. Of a URI that is
+// longer than any that can be dialled, what is too long is not read.
 //
 //	SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 func scanSIP(s string, dial bool, found *problems) (parts sipParts) {
@@ -282,24 +283,29 @@ func scanSIP(s string, dial bool, found *problems) (parts sipParts) {
 		return
 	}
 	host, query := findParts(s, scheme, dial)
-	if dial && (query > maxURI || len(s)-query-1 > maxHeaders) {
-		addTooLong(s, query, found)
-		if len(s) > maxRead {
-			return
+	unread := dial && len(s) > maxRead // but for what is not too long
+	if dial && query > maxURI {
+		found.add(RuleSIPLength, maxURI, query-maxURI, "found more than 254 bytes before the headers, want a shorter SIP URI")
+	}
+	if uri := s[:query]; !unread || query <= maxURI {
+		if host > scheme {
+			parts.user, parts.password = scanUserinfo(s[:host-1], scheme, dial, found)
 		}
+		port := scanHost(uri, host, dial, found)
+		params := scanPort(uri, port, found)
+		scanParams(uri, params, dial, found)
+		parts.host = uri[host:port]
+		parts.port = strings.TrimPrefix(uri[port:params], ":")
+		parts.params = strings.TrimPrefix(uri[params:], ";")
 	}
-	if host > scheme {
-		parts.user, parts.password = scanUserinfo(s[:host-1], scheme, dial, found)
+	if query == len(s) {
+		return parts
 	}
-	uri := s[:query]
-	port := scanHost(uri, host, dial, found)
-	params := scanPort(uri, port, found)
-	scanParams(uri, params, dial, found)
-	parts.host = uri[host:port]
-	parts.port = strings.TrimPrefix(uri[port:params], ":")
-	parts.params = strings.TrimPrefix(uri[params:], ";")
-	if query < len(s) {
-		parts.headers = s[query+1:]
+	parts.headers = s[query+1:]
+	if over := len(parts.headers) - maxHeaders; dial && over > 0 {
+		found.add(RuleHeaderLength, len(s)-over, over, "found more than 1023 bytes of headers, want fewer")
+	}
+	if !unread || len(parts.headers) <= maxHeaders {
 		scanHeaders(s, query+1, dial, found)
 	}
 	return parts
@@ -332,16 +338,6 @@ func findParts(s string, scheme int, dial bool) (host, query int) {
 		return host, host + n
 	}
 	return host, len(s)
-}
-
-// addTooLong refuses what is too long of s, the headers of which start at query.
-func addTooLong(s string, query int, found *problems) {
-	if query > maxURI {
-		found.add(RuleSIPLength, maxURI, query-maxURI, "found more than 254 bytes before the headers, want a shorter SIP URI")
-	}
-	if start := query + 1; len(s)-start > maxHeaders {
-		found.add(RuleHeaderLength, start+maxHeaders, len(s)-start-maxHeaders, "found more than 1023 bytes of headers, want fewer")
-	}
 }
 
 // scanUserinfo reads s from start as what stands before an "@".

@@ -1064,19 +1064,6 @@ func TestBuildEveryByte(t *testing.T) {
 	}
 }
 
-// TestWithLeavesAlone checks that what is added to a copy never shows in the original or in another copy.
-func TestWithLeavesAlone(t *testing.T) {
-	spare := make([]callparams.Field, 0, 8)
-	uri := callparams.SIPURI{Host: "h.example", Params: spare, Headers: spare}
-	one := uri.WithParam("a", "1").WithHeader("X-A", "1")
-	two := uri.WithParam("b", "2").WithHeader("X-B", "2")
-	assert.Empty(t, uri.Params)
-	assert.Empty(t, uri.Headers)
-	assert.Equal(t, "sip:h.example;a=1?X-A=1", one.String())
-	assert.Equal(t, "sip:h.example;b=2?X-B=2", two.String())
-	assert.Zero(t, spare[:8][0])
-}
-
 // TestEveryCallingCode is law 9: every calling code, with every number of digits after it, is as possible as the
 // metadata says. A number that is refused there is accepted by its shape alone.
 func TestEveryCallingCode(t *testing.T) {

@@ -358,13 +358,14 @@ func TestSixteenProblems(t *testing.T) {
 func TestUnreadTail(t *testing.T) {
 	tail := strings.Repeat("1", 1<<20)
 	for in, want := range map[string]string{
-		"+1":                 "phone.length",
-		"sip:":               "sip.length",
-		"sip:a@10.0.0.1?X-A": "header.length",
-		"client:":            "client.length",
-		"alice":              "phone.plus",
-		"alice@":             "scheme.missing",
-		"tel:":               "scheme.unknown",
+		"+1":                "phone.length",
+		"sip:":              "sip.length",
+		"sip:a@h?X-A=%00&X": "header.length",
+		"sip:a@h?X-A":       "header.length",
+		"client:":           "client.length",
+		"alice":             "phone.plus",
+		"alice@":            "scheme.missing",
+		"tel:":              "scheme.unknown",
 	} {
 		_, err := callparams.ParseTo(in + tail)
 		if list := problems(t, err); assert.Len(t, list, 1) {
@@ -489,41 +490,6 @@ func TestRedacted(t *testing.T) {
 		assert.Equal(t, "From "+want+" To ", r.String(), in)
 		assert.Equal(t, r.String(), fmt.Sprintf("%#v", r))
 	}
-}
-
-// TestNothingPersonal looks for a user, a number and a header's value in every form that may reach a log.
-func TestNothingPersonal(t *testing.T) {
-	r := callparams.Request{From: "secretfrom", To: "sip:secretto:secretpw@example.com;p=secretparam?X-A=secretvalue"}
-	phones := callparams.Request{From: "+14155552671", To: "+14155552671"}
-	uri, err := callparams.ParseSIPURI(r.To)
-	require.NoError(t, err)
-	ok, err := callparams.Request{From: "+14155552671", To: "client:secretto?k=secretvalue"}.Parse()
-	require.NoError(t, err)
-	values := []any{r, phones, ok, uri.Headers[0]}
-	wrapped := errors.Join(fmt.Errorf("call: %w", r.Validate()), phones.Validate())
-	values = append(values, wrapped)
-	for _, err := range []error{r.Validate(), phones.Validate()} {
-		var e *callparams.Error
-		require.ErrorAs(t, err, &e)
-		values = append(values, e, *e, e.Problems, e.Problems[0], *e.Problems[0])
-	}
-	var out bytes.Buffer
-	for _, v := range values {
-		fmt.Fprintf(&out, "%v %+v %s %q %#v\n", v, v, v, v, v)
-		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
-	}
-	for _, v := range []any{ok.From(), ok.To(), uri} {
-		fmt.Fprintf(&out, "%#v\n", v)
-		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
-	}
-	for line := range strings.Lines(out.String()) {
-		for _, secret := range []string{"secret", "4155", "1555", "5555", "5526", "2671"} {
-			assert.False(t, strings.Contains(line, secret), "%s in %s", secret, line)
-		}
-	}
-	assert.Contains(t, out.String(), "example.com")
 }
 
 // TestRules holds that each rule has what its users are promised, and that the README's table is theirs.
