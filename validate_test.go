@@ -1019,7 +1019,7 @@ func (seen coverage) missing() error {
 	for rule := range callparams.Rules() {
 		for _, code := range rule.Codes() {
 			if !seen.refused[refusal{rule, code}] {
-				return fmt.Errorf("no case is refused by %s with code %d", rule, code)
+				return fmt.Errorf("no case is refused by %s with code %d", string(rule), int(code))
 			}
 		}
 	}

@@ -87,8 +87,8 @@ func checkAll(ctx context.Context, rows *splitter, check checker, out io.Writer,
 				return total, err
 			}
 			total.add(b)
-			bar.Add(b.size)
-			if b.err == io.EOF {
+			_ = bar.Add(b.size)
+			if errors.Is(b.err, io.EOF) {
 				return total, nil
 			}
 			if b.err != nil {
@@ -172,7 +172,7 @@ func (v verdict) appendTo(cells []string) []string {
 func readHeader(rows *splitter) (checker, []byte, error) {
 	var b batch
 	for len(b.rows) == 0 {
-		if err := rows.next(&b); err == io.EOF {
+		if err := rows.next(&b); errors.Is(err, io.EOF) {
 			return nil, nil, errors.New("no header, want one that names the columns from and to")
 		} else if err != nil {
 			return nil, nil, err
@@ -191,7 +191,7 @@ func readHeader(rows *splitter) (checker, []byte, error) {
 		return nil, nil, err
 	}
 	out := csv.NewWriter(&b.out)
-	out.Write(append(slices.Clone(header), added...)) // to memory
+	_ = out.Write(append(slices.Clone(header), added...)) // to memory
 	out.Flush()
 	check := func(b *batch) { checkCSV(b, len(header), from, to) }
 	return check, b.out.Bytes(), nil
@@ -230,7 +230,7 @@ func checkCSV(b *batch, columns, from, to int) {
 				copy(cells, record)
 			}
 		}
-		out.Write(b.judge(r, cells[from], cells[to]).appendTo(cells)) // to memory
+		_ = out.Write(b.judge(r, cells[from], cells[to]).appendTo(cells)) // to memory
 	}
 	out.Flush()
 }

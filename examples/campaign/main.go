@@ -86,7 +86,7 @@ func run(name string, isCSV bool, outName string) (total totals, err error) {
 	if _, err = out.Write(header); err == nil {
 		total, err = checkAll(ctx, rows, check, out, bar)
 	}
-	bar.Clear()
+	_ = bar.Clear()
 	if err = errors.Join(err, out.Close()); err != nil {
 		err = fmt.Errorf("%s: stopped after row %d (line %d): %w", name, total.rows, total.line, err)
 	}

@@ -297,7 +297,7 @@ func TestInterrupt(t *testing.T) {
 			require.NoError(t, cmd.Start())
 
 			go func() {
-				io.WriteString(stdin, "from,to\n"+strings.Repeat(row, 100_000)+"ali") // and never the rest
+				_, _ = io.WriteString(stdin, "from,to\n"+strings.Repeat(row, 100_000)+"ali") // and never the rest
 			}()
 			out := bufio.NewReader(stdout)
 			header, err := out.ReadString('\n')
@@ -307,7 +307,7 @@ func TestInterrupt(t *testing.T) {
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 			rest, err := io.ReadAll(out)
 			require.NoError(t, err)
-			cmd.Wait() // the code is looked at below
+			_ = cmd.Wait() // the code is looked at below
 			assert.Equal(t, 2, cmd.ProcessState.ExitCode())
 
 			text := header + first + string(rest)
@@ -338,7 +338,7 @@ func TestProgressBar(t *testing.T) {
 	defer terminal.Close()
 	cmd := exec.Command(program, "-csv", in)
 	cmd.Stderr = stderr
-	cmd.Run() // some rows are refused
+	_ = cmd.Run() // some rows are refused
 	stderr.Close()
 	shown, _ := io.ReadAll(terminal) // ends with an error: nobody has the other side open
 	assert.Contains(t, string(shown), "% |")
@@ -366,7 +366,7 @@ func benchmarkProgram(b *testing.B, name string, args ...string) {
 	var peak int64
 	for b.Loop() {
 		cmd := exec.Command(name, append(args, in)...)
-		cmd.Run() // some rows are refused
+		_ = cmd.Run() // some rows are refused
 		require.Less(b, cmd.ProcessState.ExitCode(), 2)
 		cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"io"
 	"strings"
 
@@ -49,7 +50,7 @@ func newSplitter(in io.Reader, isCSV bool) *splitter {
 	// 16 windows, so that what is left of one moves to the front of the buffer once in 15.
 	s := &splitter{in: bufio.NewReaderSize(in, 16*maxRow), csv: isCSV, line: 1}
 	if mark, _ := s.in.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
-		s.in.Discard(len(byteOrderMark))
+		_, _ = s.in.Discard(len(byteOrderMark))
 	}
 	return s
 }
@@ -75,7 +76,7 @@ func (s *splitter) next(b *batch) error {
 		n, r.broken = quotedRow(window, n)
 	}
 	text := window[:n]
-	s.in.Discard(n) // text stays until the next read
+	_, _ = s.in.Discard(n) // text stays until the next read
 	s.line += bytes.Count(text, []byte("\n"))
 	b.size += n
 	switch {
@@ -98,7 +99,7 @@ func (s *splitter) skipLine(b *batch) error {
 	for {
 		part, err := s.in.ReadSlice('\n')
 		b.size += len(part)
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
 	}
