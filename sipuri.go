@@ -768,13 +768,14 @@ func unescape(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
-	b := make([]byte, 0, len(s))
+	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); {
 		c, width := decode(s, i)
-		b = append(b, c)
+		b.WriteByte(c)
 		i += width
 	}
-	return string(b)
+	return b.String()
 }
 
 // splitFields returns the decoded fields of s, name=value or name, joined with separator; nil if s is empty.
