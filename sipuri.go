@@ -201,7 +201,7 @@ const (
 	sipParam                      // raw in a URI parameter's name or value
 	sipHeader                     // raw in a header's name or value
 	token                         // in the name of a header field
-	scheme                        // in a scheme
+	uriScheme                     // in a scheme
 	userName                      // in a bare user name
 	clientName                    // in a client name
 	clientParam                   // raw in a client's parameters
@@ -244,7 +244,7 @@ var classes = func() (table [256]class) {
 	)
 	add(letters, alpha)
 	add(digits+"ABCDEFabcdef", hexdig)
-	add(letters+digits, rawInAll|sipHost|builtAddr|token|scheme|userName)
+	add(letters+digits, rawInAll|sipHost|builtAddr|token|uriScheme|userName)
 	add(mark, rawInAll)
 	add("&=+$,;?/", sipUser)
 	add("&=+$,;/", dialledUser) // not "?": see RuleSIPUser
@@ -255,7 +255,7 @@ var classes = func() (table [256]class) {
 	add("[]/:&+$", sipParam)
 	add("[]/?:+$", sipHeader)
 	add("-.!%*_+`'~", token)
-	add("+-.", scheme)
+	add("+-.", uriScheme)
 	add("+-_.", userName)
 	add("?", clientParam)
 	return table
@@ -283,7 +283,7 @@ func scanSIP(s string, dial bool, found *problems) (parts sipParts) {
 		return
 	}
 	host, query := findParts(s, scheme, dial)
-	unread := dial && len(s) > maxRead // but for what is not too long
+	unread := dial && len(s) > maxRead // what is too long is not read
 	if dial && query > maxURI {
 		found.add(RuleSIPLength, maxURI, query-maxURI, "found more than 254 bytes before the headers, want a shorter SIP URI")
 	}
@@ -469,20 +469,16 @@ func isPrivate(addr netip.Addr) bool {
 // checkDomain finds what is wrong with the DNS name at s[start:end] if it is one of the vendor's SIP domains:
 // NAME.sip.twilio.com, or NAME.sip.R.twilio.com with a region or an edge R.
 func checkDomain(s string, start, end int, found *problems) {
-	name, isTwilio := cutSuffixFold(strings.TrimSuffix(s[start:end], "."), ".twilio.com")
-	if !isTwilio {
+	name, ok := cutSuffixFold(strings.TrimSuffix(s[start:end], "."), ".twilio.com")
+	if !ok {
 		return
 	}
 	edge := ""
 	if _, ok := cutSuffixFold(name, ".sip"); !ok {
-		dot := strings.LastIndexByte(name, '.')
-		if dot < 0 {
+		edge = name[strings.LastIndexByte(name, '.')+1:]
+		if _, ok := cutSuffixFold(name[:len(name)-len(edge)], ".sip."); !ok {
 			return
 		}
-		if _, ok := cutSuffixFold(name[:dot], ".sip"); !ok {
-			return
-		}
-		edge = name[dot+1:]
 	}
 	if s[start-1] != '@' {
 		found.add(RuleSIPDomainUser, start, 0, "a Twilio SIP domain needs a user in front: sip:user@domain")

@@ -487,7 +487,7 @@ func isPhone(s string) bool { return strings.HasPrefix(s, "+") && !hasAt(s) }
 func schemeLen(s string) int {
 	s = clip(s)
 	i := 0
-	for i < len(s) && classes[s[i]]&scheme != 0 {
+	for i < len(s) && classes[s[i]]&uriScheme != 0 {
 		i++
 	}
 	if i == 0 || i == len(s) || s[i] != ':' || classes[s[0]]&alpha == 0 {
