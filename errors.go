@@ -2,7 +2,6 @@ package callparams
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"iter"
 	"log/slog"
@@ -363,7 +362,8 @@ func (p *Problem) LogValue() slog.Value {
 // refusal must not grow with what is refused.
 const maxProblems = 16
 
-// problems collects what is wrong with one value. It is nil, and costs nothing, while nothing is.
+// problems collects what is wrong with one value, in order of offset. It is nil, and costs nothing, while
+// nothing is.
 type problems []Problem
 
 // add notes that the n bytes at off break rule.
@@ -376,16 +376,18 @@ func (ps *problems) addBasis(basis Basis, rule Rule, off, n int, message string)
 	if len(*ps) == 1 {
 		*ps = slices.Grow(*ps, maxProblems-1) // most refusals have one problem, or many
 	}
-	*ps = append(*ps, Problem{Rule: rule, Offset: off, Len: n, Message: message, basis: basis})
+	list := append(*ps, Problem{Rule: rule, Offset: off, Len: n, Message: message, basis: basis})
+	for i := len(list) - 1; i > 0 && list[i].Offset < list[i-1].Offset; i-- {
+		list[i], list[i-1] = list[i-1], list[i]
+	}
+	*ps = list
 }
 
 // full reports whether looking for more problems is no use.
 func (ps *problems) full() bool { return len(*ps) >= maxProblems }
 
-// in completes the problems as those of what was given: sorted by offset, capped, and each with its
-// parameter, code and basis.
+// in completes the problems as those of what was given: capped, and each with its parameter, code and basis.
 func (ps problems) in(param string, g *given) []*Problem {
-	slices.SortStableFunc(ps, func(a, b Problem) int { return cmp.Compare(a.Offset, b.Offset) })
 	ps = ps[:min(len(ps), maxProblems)]
 	list := make([]*Problem, len(ps))
 	for i := range ps {

@@ -490,7 +490,7 @@ func schemeLen(s string) int {
 	for i < len(s) && classes[s[i]]&uriScheme != 0 {
 		i++
 	}
-	if i == 0 || i == len(s) || s[i] != ':' || classes[s[0]]&alpha == 0 {
+	if i == len(s) || s[i] != ':' || classes[s[0]]&alpha == 0 {
 		return 0
 	}
 	return i + 1

@@ -109,6 +109,8 @@ func TestParseFromRefuses(t *testing.T) {
 		{"tel:+14155552671", "scheme.unknown 0+4", "+14155552671"},
 		{"whatsapp:+14155552671", "scheme.unknown 0+9", none},
 		{"app:x", "scheme.unknown 0+4", none},
+		{"x:y", "scheme.unknown 0+2", none},
+		{":y", "user.char 0+1", none},
 		{"sim:x", "scheme.unknown 0+4", none},
 		{"+", "phone.length 1+0", none},
 		{"+1", "phone.length 1+1", none},
@@ -175,6 +177,8 @@ func TestParseToPhone(t *testing.T) {
 		{"+4915123456789012", "phone.length 1+16", "phone.length 1+16", "phone.length 1+16", ""}, // possible, but not E.164
 		{"14155552671", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
 		{" 14155552671", "phone.plus 0+1", "phone.plus 0+1", "phone.plus 0+1", "+14155552671"},
+		{" 1", "phone.plus 0+1", "phone.plus 0+1", "phone.plus 0+1", ""},
+		{" ", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
 		{"gdygadba", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
 		{"Call me at +14155552671 now", "phone.plus 0+0", "phone.plus 0+0", "phone.plus 0+0", ""},
 		{"+1 (415) 555-2671", "phone.char 2+2", "phone.char 2+2", "phone.char 2+2", "+14155552671"},
