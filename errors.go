@@ -37,8 +37,8 @@ func (c Code) Error() string { return "Twilio error " + strconv.Itoa(int(c)) }
 // DocsURL returns the address of the vendor's page about the code.
 func (c Code) DocsURL() string { return "https://www.twilio.com/docs/errors/" + strconv.Itoa(int(c)) }
 
-// A Basis says how sure it is that the vendor refuses what a rule refuses. The zero Basis is no
-// basis: that of a rule that this package does not have.
+// A Basis says how sure it is that the vendor refuses, ignores or leaves out what a rule refuses. The zero
+// Basis is no basis: that of a rule that this package does not have.
 type Basis uint8
 
 // The bases.
@@ -126,7 +126,7 @@ var rules = [...]struct {
 	{RulePhoneZero, CodeInvalidFrom, CodeInvalidTo, Documented, "a phone number has a 0 after the +, where a calling code starts"},
 	{RulePhoneChar, CodeInvalidFrom, CodeInvalidTo, Documented, "a phone number has a byte that is no ASCII digit"},
 	{RulePhoneLength, CodeInvalidFrom, CodeInvalidTo, Documented, "a phone number has fewer than 2 or more than 15 digits, or a number of digits that its calling code does not have (assumed)"},
-	{RulePhoneWithheld, CodeInvalidFrom, CodeInvalidTo, Assumed, "the number stands for a withheld caller ID, such as ANONYMOUS"},
+	{RulePhoneWithheld, CodeInvalidFrom, CodeInvalidTo, Assumed, "the number stands for a withheld caller ID, such as +266696687, which spells ANONYMOUS"},
 	{RulePhoneCountry, CodeInvalidFrom, CodeInvalidTo, Assumed, "the calling code is not assigned"},
 	{RulePhoneTrunk, CodeInvalidFrom, CodeInvalidTo, Assumed, "the trunk 0 of a national number is kept after the calling code"},
 	{RulePhoneAssigned, CodeInvalidFrom, CodeInvalidTo, Assumed, "the number is in no assigned range (Assigned only)"},
@@ -149,7 +149,7 @@ var rules = [...]struct {
 	{RuleHeaderSyntax, 0, CodeHeaderSyntax, Documented, "a header is not name=value, or has a byte that must be escaped"},
 	{RuleHeaderTwiML, 0, CodeHeaderSyntax, Observed, "headers are joined with &amp;, which belongs to TwiML"},
 	{RuleHeaderName, 0, CodeHeaderName, Documented, "a header's name is not an RFC 3261 token"},
-	{RuleHeaderAllowed, 0, CodeHeaderNotAllowed, Documented, "a header is neither X-... nor on the vendor's list, and would be dropped silently"},
+	{RuleHeaderAllowed, 0, CodeHeaderNotAllowed, Documented, "a header is neither X-... nor on the vendor's list, and would be left out of the call"},
 	{RuleHeaderValue, 0, CodeHeaderValue, Documented, "a header's value has a control character or a byte that is not ASCII"},
 	{RuleSourceDomain, CodeInvalidFrom, 0, Documented, "the domain of a SIP From cannot be moved into a header of To"},
 }
@@ -205,8 +205,8 @@ func (r Rule) Summary() string {
 	return ""
 }
 
-// An Error reports every problem that one call found, at most 16 a value: To's before From's, each in
-// order of offset. It is never empty. Get it from an error with [errors.As].
+// An Error reports every problem that one call found, at most 16 in To and one in From: To's before From's, each
+// in order of offset. It is never empty. Get it from an error with [errors.As].
 //
 // Neither its text, nor its JSON, nor its log form has personal data.
 type Error struct {
@@ -226,7 +226,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Code returns the first problem's code: the one that the vendor would have answered with.
+// Code returns the first problem's code: that of the problem which the vendor meets first. Some codes, 32110 and
+// 32113 among them, it only logs as a warning while it places the call without the part.
 func (e *Error) Code() Code {
 	if len(e.Problems) == 0 {
 		return 0
@@ -314,7 +315,8 @@ func (p *Problem) Value() string {
 // Redacted returns Value masked byte for byte, so that Offset and Len still point right.
 func (p *Problem) Redacted() string { return redact(p.Value()) }
 
-// Fix returns a text that the same parser accepts in Value's place, if there is exactly one candidate.
+// Fix returns a text that the same parser accepts in Value's place, if there is exactly one candidate; of a
+// problem from Parse, beside the other parameter as it is.
 // It is worked out when asked for, from Value, and is personal data: keep it out of logs.
 func (p *Problem) Fix() (string, bool) {
 	if p.given == nil {
@@ -323,7 +325,7 @@ func (p *Problem) Fix() (string, bool) {
 	return p.given.fix()
 }
 
-// Basis says how sure it is that the vendor refuses this.
+// Basis says how sure it is that the vendor refuses, ignores or leaves out this.
 func (p *Problem) Basis() Basis { return p.basis }
 
 // DocsURL returns the address of the vendor's page about the code.

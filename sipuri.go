@@ -13,8 +13,8 @@ import (
 //
 //	to, err := callparams.SIPURI{User: "alice", Host: "example.com"}.WithHeader("X-Account", "42").To()
 //
-// The zero SIPURI has no host and makes no valid To. The parts are personal data; GoString and LogValue
-// redact them.
+// The zero SIPURI has no host and makes no valid To. The parts are personal data: GoString and LogValue
+// redact them, JSON does not.
 type SIPURI struct {
 	Secure   bool    // sips:
 	User     string  // "" if absent
@@ -25,7 +25,7 @@ type SIPURI struct {
 	Headers  []Field // {"X-Account", "42"}; order and repeats are kept
 }
 
-// A Field is a parameter or a header, decoded. String, GoString and LogValue redact its value.
+// A Field is a parameter or a header, decoded. String, GoString and LogValue redact its value, JSON does not.
 type Field struct{ Name, Value string }
 
 // String returns the field with its value masked byte for byte.
@@ -152,9 +152,9 @@ func appendEscaped(b []byte, s string, raw class) []byte {
 }
 
 // IsTwilioHost reports whether host is one that the vendor writes into the From header of its INVITEs:
-// sip.twilio.com (observed), or sip.R.twilio.com where R is a region (us1, us2, ie1, de1, sg1, jp1, br1,
-// au1), an edge (ashburn, umatilla, san-jose, dublin, frankfurt, singapore, tokyo, sao-paulo, sydney,
-// london), one of them with -ix, or gll. The match is exact, in any case, with or without a trailing dot.
+// sip.twilio.com (observed), or sip.R.twilio.com where R is gll, a region (us1, us2, ie1, de1, sg1, jp1, br1,
+// au1) or an edge (ashburn, umatilla, san-jose, dublin, frankfurt, singapore, tokyo, sao-paulo, sydney, london),
+// the latter two also with -ix. The match is exact, in any case, with or without a trailing dot.
 //
 // A From header can be forged: a match narrows down who calls, it does not authenticate.
 func IsTwilioHost(host string) bool {
@@ -251,7 +251,7 @@ var classes = func() (table [256]class) {
 	add("+", builtUser)
 	add("&=+$,", sipPassword)
 	add("-.", sipHost)
-	add("-.:", builtAddr)
+	add(".:", builtAddr)
 	add("[]/:&+$", sipParam)
 	add("[]/?:+$", sipHeader)
 	add("-.!%*_+`'~", token)
@@ -685,7 +685,7 @@ func checkHeader(s string, start int, name string, badName, badValue int, found 
 		c, width := decode(s, badName)
 		found.add(RuleHeaderName, badName, width, "found "+describe(c)+" in the name of a header, want letters, digits and - . ! % * _ + ` ' ~")
 	case !isDelivered(name):
-		found.add(RuleHeaderAllowed, start, len(name), "the vendor drops this header silently, want X-... (not X-Twilio...), User-to-User, Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID")
+		found.add(RuleHeaderAllowed, start, len(name), "the vendor leaves this header out, want X-... (not X-Twilio...), User-to-User, Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID")
 	case badValue >= 0:
 		c, _ := decode(s, badValue)
 		found.add(RuleHeaderValue, badValue, escapes(s, badValue, visible)-badValue, "found "+describe(c)+" in the value of a header, want printable ASCII")

@@ -203,6 +203,21 @@ func TestParseToSIP(t *testing.T) {
 	}
 }
 
+// TestTooLong holds that what is too long is read all the same, where the whole is not, and what is not too long always.
+func TestTooLong(t *testing.T) {
+	long := strings.Repeat("a", 1100)
+	for in, want := range map[string][]string{
+		"sip:a@10.0.0.1?Subject=1&X-A=" + long:              {"To sip.private 6+8", "To header.allowed 15+7", "To header.length 1038+91"},
+		"sip:a@10.0.0.1;p=" + long + "?Subject=1":           {"To sip.private 6+8", "To sip.length 254+863", "To header.allowed 1118+7"},
+		"sip:a@10.0.0.1?Subject=1&X-A=" + long + long:       {"To sip.private 6+8", "To header.length 1038+1191"},
+		"sip:a@10.0.0.1;p=" + long + "?A=1&X-B=" + long:     {"To sip.length 254+863", "To header.length 2141+85"},
+		"sip:a@10.0.0.1;" + long + "?A=1&X-B=" + long[900:]: {"To sip.length 254+861", "To header.allowed 1116+1"},
+	} {
+		_, err := callparams.ParseTo(in)
+		assert.Equal(t, want, spans(t, err))
+	}
+}
+
 func TestSIPFixes(t *testing.T) {
 	for in, want := range map[string]string{
 		"bob@example.com":                     "sip:bob@example.com",

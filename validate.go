@@ -9,9 +9,12 @@
 // parameters are those of POST /2010-04-01/Accounts/{Sid}/Calls.json (Create Call).
 //
 // An error is an [*Error]: every problem at once, each with the rule, the vendor's code, the bytes it is
-// about and, where there is exactly one candidate, the fix. No error, log form or %#v of a type of this
-// package holds a user, a number or a header's value in the clear. (Package fmt asks no method of a value in
-// an unexported field of another type: such a type has to redact itself.)
+// about and, where there is exactly one candidate, the fix.
+//
+// No error shows a user, a number or a header's value, in any form; nor does %#v of a type of this package, or a
+// log/slog attribute. In the clear are String of From, To and SIPURI, which is for the wire, and what is
+// marshalled. Packages fmt and slog ask no method of a value inside an unexported field, slog of none inside a
+// slice or a struct: such a type has to redact itself.
 //
 // SIP URIs are read by the grammar of RFC 3261, sections 19.1.1 and 25.1, with the IP literals of
 // RFC 5954, which are those of RFC 3986 without a zone. Notable divergences:
@@ -101,11 +104,12 @@ type From struct{ text string }
 // The zero To is not valid.
 type To struct{ text string }
 
-// A Request holds the two parameters as they were given. They are personal data; String, GoString and
-// LogValue redact them.
+// A Request holds the two parameters as they were given. They are personal data: String, GoString and
+// LogValue redact them, JSON does not.
 type Request struct{ From, To string }
 
-// A Call is a checked pair. The zero Call is not valid. String, GoString and LogValue redact it.
+// A Call is a checked pair. The zero Call is not valid. String, GoString and LogValue redact it. It has no JSON
+// form: marshal its From and To.
 type Call struct {
 	from From
 	to   To
@@ -155,7 +159,8 @@ func (p Parser) ParseFrom(s string) (From, error) {
 // identity and, if any, "?" and parameters; or a SIP URI that the vendor dials. Nothing is trimmed.
 //
 // An error is an [*Error] with at most 16 problems. What is accepted allocates nothing, but where the metadata is
-// asked about the number itself: for a 0 after the calling code, at Assigned, and once for each calling code.
+// asked about the number itself: for a 0 after the calling code, as in Italy, at Assigned, and once in the life of
+// the process for each calling code.
 func (p Parser) ParseTo(s string) (To, error) {
 	var found problems
 	p.checkTo(s, &found)
@@ -168,8 +173,8 @@ func (p Parser) ParseTo(s string) (To, error) {
 // Parse parses both parameters and what each demands of the other: if To is a phone number, From must be
 // one too, another one, and one that p.Numbers accepts.
 //
-// An error is an [*Error] with To's problems, then From's; its code is the one that the vendor, which stops
-// at the first problem, would have answered with. What is accepted allocates no more than by ParseTo.
+// An error is an [*Error] with To's problems, then From's, since the vendor stops at the first in this order.
+// What is accepted allocates only where ParseTo would, for From as for To.
 func (p Parser) Parse(r Request) (Call, error) {
 	var from, to problems
 	p.checkTo(r.To, &to)
@@ -722,11 +727,8 @@ func callingCode(digits string) (length int, lengths uint32) {
 	return 0, 0
 }
 
-// possibleLengths asks the metadata how many digits may follow code: bit n for n digits.
+// possibleLengths asks the metadata how many digits may follow code: bit n for n digits; 0 if code is not assigned.
 func possibleLengths(code int) uint32 {
-	if !phonenumbers.GetSupportedCallingCodes()[code] {
-		return 0
-	}
 	var lengths uint32
 	country, national := int32(code), uint64(1)
 	for n := 1; n < maxDigits; n++ {
@@ -795,7 +797,7 @@ func (g *given) fix() (string, bool) {
 // suggestFrom returns the candidate for a refused From: the user of an address, or a number. "" is none.
 func suggestFrom(s string) string {
 	scheme, at := sipScheme(s), strings.IndexByte(s, '@')
-	if at < scheme || scheme == 0 && schemeLen(s) > 0 {
+	if at < 0 {
 		return suggestNumber(s)
 	}
 	if strings.Contains(s[scheme:at], ":") {

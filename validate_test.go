@@ -608,7 +608,7 @@ func Example() {
 		}
 	}
 	// Output:
-	// To: the vendor drops this header silently, want X-... (not X-Twilio...), User-to-User, Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID (32113, byte 20)
+	// To: the vendor leaves this header out, want X-... (not X-Twilio...), User-to-User, Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID (32113, byte 20)
 	// From: the caller address is not a user name (21212, byte 9)
 	//   fix: +1234
 }
