@@ -42,6 +42,9 @@ func TestParseSIPURI(t *testing.T) {
 		{"sip:[2001:db8::1]:65535;lr;A=b?x=&x=%26", callparams.SIPURI{
 			Host: "2001:db8::1", Port: 65535, Params: []field{{Name: "lr"}, {Name: "A", Value: "b"}},
 			Headers: []field{{Name: "x"}, {Name: "x", Value: "&"}}}},
+		// Only letters have a case: [ and {, 0x01 and ! are not the same name.
+		{"sip:h;a[;a%7B;b%01;b!", callparams.SIPURI{
+			Host: "h", Params: []field{{Name: "a["}, {Name: "a{"}, {Name: "b\x01"}, {Name: "b!"}}}},
 		{"sip:192.0.2.1;[]/:&+$=[]/:&+$?[]/?:+$=[]/?:+$", callparams.SIPURI{
 			Host: "192.0.2.1", Params: []field{{Name: "[]/:&+$", Value: "[]/:&+$"}},
 			Headers: []field{{Name: "[]/?:+$", Value: "[]/?:+$"}}}},
@@ -143,6 +146,10 @@ func TestParseToSIP(t *testing.T) {
 		"sip:bob@mydomain.sip.twilio.com":          ok,
 		"sip:bob@mydomain.sip.us1.twilio.com":      ok,
 		"sip:bob@mydomain.sip.US1-IX.twilio.com.":  ok,
+		"sip:pbx.sip":                              ok,
+		"sip:pbx.sip.us1.example":                  ok,
+		"sip:" + long(235) + "@h;lr;p=1;lr2":       ok,
+		"sip:" + long(238) + "@h;lr;p=1;lr":        "sip.param 252+2",
 		"sip:sip.twilio.com":                       ok,
 		"sip:" + long(248) + "@h":                  ok,
 		"sip:a@h?X-A=" + long(1019):                ok,
@@ -363,7 +370,7 @@ func TestNoAllocs(t *testing.T) {
 	}
 	texts := []string{
 		"+14155552671", "+442071838750", "client:alice", "client:alice?k=v%20w", "sip:a@[2001:db8::1]:5060",
-		"sip:a@203.0.113.9", "sip:a@h?X-%41%2B=1&User-to-User=2", "sip:a@h" + params.String() + "?" + headers.String()[1:],
+		"sip:a@203.0.113.9", "sip:a@h?X-%41%2B=1&User-to-User=2", "sip:" + strings.Repeat("a", 241) + "@h;lr;p=1", "sip:a@h" + params.String() + "?" + headers.String()[1:],
 	}
 	for _, a := range accepted {
 		texts = append(texts, a.uri)
