@@ -764,14 +764,14 @@ func unescape(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(len(s))
+	var buf [64]byte // on the stack; most values fit
+	b := buf[:0]
 	for i := 0; i < len(s); {
 		c, width := decode(s, i)
-		b.WriteByte(c)
+		b = append(b, c)
 		i += width
 	}
-	return b.String()
+	return string(b)
 }
 
 // splitFields returns the decoded fields of s, name=value or name, joined with separator; nil if s is empty.
