@@ -360,9 +360,6 @@ func (t To) Kind() Kind {
 
 // SIPURI returns the parts of a SIP URI, decoded, and false if t is no SIP URI. It allocates them.
 func (t To) SIPURI() (SIPURI, bool) {
-	if t.Kind() != KindSIP {
-		return SIPURI{}, false
-	}
 	u, err := ParseSIPURI(t.text)
 	return u, err == nil
 }
