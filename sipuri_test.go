@@ -96,6 +96,7 @@ func TestParseSIPURIRefuses(t *testing.T) {
 		"sip:a@h;p=v=w":              "sip.param 11+1",
 		"sip:a@h;transport=%":        "sip.param 18+1",
 		"sip:a@h;user=`":             "sip.param 13+1",
+		"sip:a@h;az;AZ":              "sip.param 11+2",
 		"sip:a@h;lr;x;%4cR":          "sip.param 13+4",
 		"sip:a@h?":                   "header.syntax 8+0",
 		"sip:a@h?x":                  "header.syntax 9+0",
@@ -218,6 +219,7 @@ func TestTooLong(t *testing.T) {
 		"sip:a@10.0.0.1;p=" + long + "?Subject=1":           {"To sip.private 6+8", "To sip.length 254+863", "To header.allowed 1118+7"},
 		"sip:a@10.0.0.1?Subject=1&X-A=" + long + long:       {"To sip.private 6+8", "To header.length 1038+1191"},
 		"sip:a@10.0.0.1;p=" + long + "?A=1&X-B=" + long:     {"To sip.length 254+863", "To header.length 2141+85"},
+		"sip:a@h;p;p;x=" + long:                             {"To sip.length 254+860"}, // repeats are not looked for
 		"sip:a@10.0.0.1;" + long + "?A=1&X-B=" + long[900:]: {"To sip.length 254+861", "To header.allowed 1116+1"},
 	} {
 		_, err := callparams.ParseTo(in)
