@@ -379,6 +379,12 @@ func TestUnreadTail(t *testing.T) {
 	}
 }
 
+func TestErrorText(t *testing.T) {
+	err := callparams.Request{To: "sip:a@[::1]5"}.Validate()
+	assert.EqualError(t, err, "callparams: To: found a digit in the host, want a DNS name or an IP address (21211, byte 11); "+
+		"From: From is empty, want a phone number, a client identity or a user name (21213, byte 0)")
+}
+
 func TestZeroValues(t *testing.T) {
 	var (
 		from callparams.From
@@ -471,6 +477,9 @@ func TestRedacted(t *testing.T) {
 		"sip:example.com":                      "sip:example.com",
 		"sip:4155552671.example.com":           "sip:**********.example.com",
 		"SIPS:a:pw@Example.com:5061":           "SIPS:****@Example.com:5061",
+		"+1234567":                             "+*****67",
+		"+123456":                              "+******",
+		"sip:a@h.example:65535;!lr":            "sip:*@h.example:65535;***",
 		"sip:a@h:14155552671":                  "sip:*@h:***********",
 		"sip:a@[2001:db8::1]:5060;lr":          "sip:*@[2001:db8::1]:5060;lr",
 		"sip:a@[2001:db8":                      "sip:*@*********",
