@@ -25,7 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-type field = callparams.Field
+type kv = callparams.Field
 
 func TestParseSIPURI(t *testing.T) {
 	for _, test := range []struct {
@@ -40,14 +40,14 @@ func TestParseSIPURI(t *testing.T) {
 		{"sip:&=+$,;?/@h", callparams.SIPURI{User: "&=+$,;?/", Host: "h"}},
 		{"sip:host?to=alice@example.com", callparams.SIPURI{User: "host?to=alice", Host: "example.com"}},
 		{"sip:[2001:db8::1]:65535;lr;A=b?x=&x=%26", callparams.SIPURI{
-			Host: "2001:db8::1", Port: 65535, Params: []field{{Name: "lr"}, {Name: "A", Value: "b"}},
-			Headers: []field{{Name: "x"}, {Name: "x", Value: "&"}}}},
+			Host: "2001:db8::1", Port: 65535, Params: []kv{{Name: "lr"}, {Name: "A", Value: "b"}},
+			Headers: []kv{{Name: "x"}, {Name: "x", Value: "&"}}}},
 		// Only letters have a case: [ and {, 0x01 and ! are not the same name.
 		{"sip:h;a[;a%7B;b%01;b!", callparams.SIPURI{
-			Host: "h", Params: []field{{Name: "a["}, {Name: "a{"}, {Name: "b\x01"}, {Name: "b!"}}}},
+			Host: "h", Params: []kv{{Name: "a["}, {Name: "a{"}, {Name: "b\x01"}, {Name: "b!"}}}},
 		{"sip:192.0.2.1;[]/:&+$=[]/:&+$?[]/?:+$=[]/?:+$", callparams.SIPURI{
-			Host: "192.0.2.1", Params: []field{{Name: "[]/:&+$", Value: "[]/:&+$"}},
-			Headers: []field{{Name: "[]/?:+$", Value: "[]/?:+$"}}}},
+			Host: "192.0.2.1", Params: []kv{{Name: "[]/:&+$", Value: "[]/:&+$"}},
+			Headers: []kv{{Name: "[]/?:+$", Value: "[]/?:+$"}}}},
 	} {
 		t.Run(test.in, func(t *testing.T) {
 			got, err := callparams.ParseSIPURI(test.in)
@@ -241,7 +241,7 @@ func TestSIPFixes(t *testing.T) {
 		"whatsapp:+14155552671":               "",
 	} {
 		_, err := callparams.ParseTo(in)
-		fix, ok := problems(t, err)[0].Fix()
+		fix, ok := problemListOLD(t, err)[0].Fix()
 		assert.Equal(t, want, fix, in)
 		assert.Equal(t, want != "", ok, in)
 	}
@@ -302,8 +302,8 @@ func TestBuildRefuses(t *testing.T) {
 
 // TestWithCopies holds that u is unchanged, also where two copies could write into the same memory.
 func TestWithCopies(t *testing.T) {
-	shared := make([]field, 1, 8)
-	shared[0] = field{Name: "X-A", Value: "1"}
+	shared := make([]kv, 1, 8)
+	shared[0] = kv{Name: "X-A", Value: "1"}
 	u := callparams.SIPURI{Host: "h", Headers: shared, Params: shared}
 	a, b := u.WithHeader("X-B", "2"), u.WithHeader("X-C", "3")
 	assert.Equal(t, "X-B", a.Headers[1].Name)
@@ -344,14 +344,14 @@ func TestIsTwilioHost(t *testing.T) {
 }
 
 func TestFieldRedacts(t *testing.T) {
-	f := field{Name: "X-Name", Value: "alice"}
+	f := kv{Name: "X-Name", Value: "alice"}
 	assert.Equal(t, "X-Name=*****", fmt.Sprintf("%#v", f))
 	assert.Equal(t, "X-Name=*****", fmt.Sprint(f))
 	assert.Equal(t, "X-Name=*****", f.LogValue().String())
 }
 
-// accepted are the URIs of the benchmarks and of TestNoAllocs.
-var accepted = []struct{ name, uri string }{
+// benchURIs are the URIs of the benchmarks and of TestNoAllocs.
+var benchURIs = []struct{ name, uri string }{
 	{"Plain", "sip:jack@example.com"},
 	{"Header", "sip:jack@example.com?X-Account=42"},
 	{"TLS", "sip:jack@example.com;transport=tls?X-Name=Tom%20Smith&X-Note=a%3Bb"},
@@ -359,10 +359,10 @@ var accepted = []struct{ name, uri string }{
 		"?X-A=" + strings.Repeat("v", 491) + "&X-B=" + strings.Repeat("%20", 165)},
 }
 
-const ipv6 = "sip:jack:secret@[2001:db8::9:1]:5060"
+const benchIPv6 = "sip:jack:secret@[2001:db8::9:1]:5060"
 
 func TestNoAllocs(t *testing.T) {
-	if raceEnabled() {
+	if underRace() {
 		return // the race detector allocates
 	}
 	var params, headers strings.Builder
@@ -374,7 +374,7 @@ func TestNoAllocs(t *testing.T) {
 		"+14155552671", "+442071838750", "client:alice", "client:alice?k=v%20w", "sip:a@[2001:db8::1]:5060",
 		"sip:a@203.0.113.9", "sip:a@h?X-%41%2B=1&User-to-User=2", "sip:" + strings.Repeat("a", 241) + "@h;lr;p=1", "sip:a@h" + params.String() + "?" + headers.String()[1:],
 	}
-	for _, a := range accepted {
+	for _, a := range benchURIs {
 		texts = append(texts, a.uri)
 	}
 	for _, s := range texts {
@@ -392,8 +392,8 @@ func TestNoAllocs(t *testing.T) {
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = u.To() }), 2.0)
 }
 
-// raceEnabled reports whether the race detector is on, which allocates where the program does not.
-func raceEnabled() bool {
+// underRace reports whether the race detector is on, which allocates where the program does not.
+func underRace() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
@@ -431,7 +431,7 @@ func ExampleIsTwilioHost() {
 }
 
 func BenchmarkParseTo(b *testing.B) {
-	for _, a := range accepted {
+	for _, a := range benchURIs {
 		b.Run(a.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(a.uri)))
@@ -445,7 +445,7 @@ func BenchmarkParseTo(b *testing.B) {
 }
 
 func BenchmarkParseSIPURI(b *testing.B) {
-	for _, a := range append(accepted, struct{ name, uri string }{"IPv6", ipv6}) {
+	for _, a := range append(benchURIs, struct{ name, uri string }{"IPv6", benchIPv6}) {
 		b.Run(a.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(a.uri)))
@@ -468,7 +468,7 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
-var levels = []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned}
+var allLevels = []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned}
 
 // seeds are the values that fuzzing starts from, as From, as To and as a SIP URI.
 func seeds() []string {
@@ -538,34 +538,34 @@ func FuzzParse(f *testing.F) {
 		f.Add(s, "sip:bob@example.com")
 		f.Add(s, "+442071838750")
 	}
-	f.Fuzz(checkParse)
+	f.Fuzz(requireParse)
 }
 
-func checkParse(t *testing.T, from, to string) {
+func requireParse(t *testing.T, from, to string) {
 	r := callparams.Request{From: from, To: to}
 	var tos, calls []bool
-	for _, level := range levels {
+	for _, level := range allLevels {
 		p := callparams.Parser{Numbers: level}
-		checkFrom(t, p, from)
-		tos = append(tos, checkTo(t, p, to))
-		calls = append(calls, checkRequest(t, p, r))
+		requireFrom(t, p, from)
+		tos = append(tos, requireTo(t, p, to))
+		calls = append(calls, requireRequest(t, p, r))
 	}
 	// Law 6: what a level accepts, every lower level accepts.
-	for i := range levels[1:] {
+	for i := range allLevels[1:] {
 		require.True(t, tos[i] || !tos[i+1], "a higher level accepts more")
 		require.True(t, calls[i] || !calls[i+1], "a higher level accepts more")
 	}
-	checkMask(t, from)
-	checkMask(t, to)
-	checkMove(t, r)
+	requireMask(t, from)
+	requireMask(t, to)
+	requireMove(t, r)
 }
 
-func checkFrom(t *testing.T, p callparams.Parser, s string) {
+func requireFrom(t *testing.T, p callparams.Parser, s string) {
 	from, err := p.ParseFrom(s)
 	require.Equal(t, err == nil, from.IsValid())
 	if err != nil {
 		require.Zero(t, from)
-		checkProblems(t, err, "From", s, func(fix string) error {
+		requireProblems(t, err, "From", s, func(fix string) error {
 			_, err := p.ParseFrom(fix)
 			return err
 		})
@@ -575,18 +575,18 @@ func checkFrom(t *testing.T, p callparams.Parser, s string) {
 	again, err := p.ParseFrom(from.String())
 	require.NoError(t, err)
 	require.Equal(t, from, again)
-	require.True(t, isASCII(s))
+	require.True(t, refIsASCII(s))
 	require.Contains(t, []callparams.Kind{callparams.KindPhone, callparams.KindClient, callparams.KindUser}, from.Kind())
 	require.True(t, strings.HasSuffix(s, from.User()))
-	checkText(t, from, new(callparams.From))
+	requireText(t, from, new(callparams.From))
 }
 
-func checkTo(t *testing.T, p callparams.Parser, s string) (ok bool) {
+func requireTo(t *testing.T, p callparams.Parser, s string) (ok bool) {
 	to, err := p.ParseTo(s)
 	require.Equal(t, err == nil, to.IsValid())
 	if err != nil {
 		require.Zero(t, to)
-		checkProblems(t, err, "To", s, func(fix string) error {
+		requireProblems(t, err, "To", s, func(fix string) error {
 			_, err := p.ParseTo(fix)
 			return err
 		})
@@ -596,26 +596,26 @@ func checkTo(t *testing.T, p callparams.Parser, s string) (ok bool) {
 	again, err := p.ParseTo(to.String())
 	require.NoError(t, err)
 	require.Equal(t, to, again)
-	require.True(t, isASCII(s))
+	require.True(t, refIsASCII(s))
 	uri, isSIP := to.SIPURI()
 	_, _, isClient := to.Client()
 	require.Equal(t, to.Kind() == callparams.KindSIP, isSIP)
 	require.Equal(t, to.Kind() == callparams.KindClient, isClient)
 	if isSIP {
-		checkRebuilt(t, uri)
+		requireRebuilt(t, uri)
 	}
 	if p.Numbers == callparams.Possible {
-		checkText(t, to, new(callparams.To))
+		requireText(t, to, new(callparams.To))
 	}
 	return true
 }
 
-// checkRebuilt checks the first half of law 2 on the parts of a To. What they are written as is longer than
+// requireRebuilt checks the first half of law 2 on the parts of a To. What they are written as is longer than
 // the To if that had raw bytes that need no escape where they stood, so that it may be too long.
-func checkRebuilt(t *testing.T, uri callparams.SIPURI) {
+func requireRebuilt(t *testing.T, uri callparams.SIPURI) {
 	to, err := uri.To()
 	if err != nil {
-		for _, p := range problemsOf(t, err) {
+		for _, p := range problemList(t, err) {
 			require.Contains(t, []callparams.Rule{callparams.RuleSIPLength, callparams.RuleHeaderLength}, p.Rule)
 		}
 		return
@@ -625,7 +625,7 @@ func checkRebuilt(t *testing.T, uri callparams.SIPURI) {
 	require.Equal(t, uri, parts)
 }
 
-func checkRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok bool) {
+func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok bool) {
 	call, err := p.Parse(r)
 	require.Equal(t, err == nil, call.IsValid())
 	from, fromErr := p.ParseFrom(r.From)
@@ -639,7 +639,7 @@ func checkRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok b
 	}
 	require.Zero(t, call)
 	var froms, tos []*callparams.Problem
-	for _, problem := range problemsOf(t, err) {
+	for _, problem := range problemList(t, err) {
 		if problem.Param == "From" {
 			froms = append(froms, problem)
 			continue
@@ -647,11 +647,11 @@ func checkRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok b
 		require.Empty(t, froms, "a problem of To stands behind one of From")
 		tos = append(tos, problem)
 	}
-	checkList(t, tos, "To", r.To, func(fix string) error {
+	requireList(t, tos, "To", r.To, func(fix string) error {
 		_, err := p.ParseTo(fix)
 		return err
 	})
-	checkList(t, froms, "From", r.From, func(fix string) error {
+	requireList(t, froms, "From", r.From, func(fix string) error {
 		if !strings.HasPrefix(r.To, "+") || strings.Contains(r.To, "@") {
 			_, err := p.ParseFrom(fix)
 			return err
@@ -666,14 +666,14 @@ func checkRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok b
 	return false
 }
 
-// checkProblems checks laws 4 and 5 on an error about one value; accepts parses a fix in the value's place.
-func checkProblems(t *testing.T, err error, param, value string, accepts func(fix string) error) {
-	list := problemsOf(t, err)
+// requireProblems checks laws 4 and 5 on an error about one value; accepts parses a fix in the value's place.
+func requireProblems(t *testing.T, err error, param, value string, accepts func(fix string) error) {
+	list := problemList(t, err)
 	require.NotEmpty(t, list)
-	checkList(t, list, param, value, accepts)
+	requireList(t, list, param, value, accepts)
 }
 
-func checkList(t *testing.T, list []*callparams.Problem, param, value string, accepts func(fix string) error) {
+func requireList(t *testing.T, list []*callparams.Problem, param, value string, accepts func(fix string) error) {
 	require.LessOrEqual(t, len(list), 16)
 	last := 0
 	for _, p := range list {
@@ -692,8 +692,8 @@ func checkList(t *testing.T, list []*callparams.Problem, param, value string, ac
 	}
 }
 
-// problemsOf returns the problems of err, which is an *Error that agrees with itself and with its JSON.
-func problemsOf(t *testing.T, err error) []*callparams.Problem {
+// problemList returns the problems of err, which is an *Error that agrees with itself and with its JSON.
+func problemList(t *testing.T, err error) []*callparams.Problem {
 	var e *callparams.Error
 	require.ErrorAs(t, err, &e)
 	require.NotEmpty(t, e.Problems)
@@ -705,7 +705,7 @@ func problemsOf(t *testing.T, err error) []*callparams.Problem {
 		Message  string
 		MoreInfo string `json:"more_info"`
 		Status   int
-		Problems []problemJSON
+		Problems []wantJSON
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -718,14 +718,14 @@ func problemsOf(t *testing.T, err error) []*callparams.Problem {
 	for i, p := range e.Problems {
 		require.ErrorIs(t, e, p.Rule)
 		require.ErrorIs(t, e, p.Code)
-		want := problemJSON{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis().String(), p.DocsURL()}
+		want := wantJSON{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis().String(), p.DocsURL()}
 		require.Equal(t, want, body.Problems[i])
 	}
 	return e.Problems
 }
 
-// A problemJSON is what the JSON of a Problem holds.
-type problemJSON struct {
+// A wantJSON is what the JSON of a Problem holds.
+type wantJSON struct {
 	Param          string
 	Rule           callparams.Rule
 	Code           callparams.Code
@@ -734,16 +734,16 @@ type problemJSON struct {
 	MoreInfo       string `json:"more_info"`
 }
 
-// A value is a From or a To.
-type value interface {
+// A fromOrTo is a From or a To.
+type fromOrTo interface {
 	comparable
 	String() string
 	MarshalText() ([]byte, error)
 	AppendText([]byte) ([]byte, error)
 }
 
-// checkText checks law 10 on v, which the zero Parser accepts; into is where it is read back.
-func checkText[V value, P interface {
+// requireText checks law 10 on v, which the zero Parser accepts; into is where it is read back.
+func requireText[V fromOrTo, P interface {
 	*V
 	UnmarshalText([]byte) error
 }](t *testing.T, v V, into P) {
@@ -766,12 +766,12 @@ func checkText[V value, P interface {
 	require.Equal(t, v, back["v"])
 }
 
-// checkMove checks that MoveSourceDomain changes nothing but what it says.
-func checkMove(t *testing.T, r callparams.Request) {
+// requireMove checks that MoveSourceDomain changes nothing but what it says.
+func requireMove(t *testing.T, r callparams.Request) {
 	moved, err := r.MoveSourceDomain()
 	if err != nil {
 		require.Zero(t, moved)
-		problemsOf(t, err)
+		problemList(t, err)
 		return
 	}
 	from, err := callparams.ParseSIPURI(r.From)
@@ -790,24 +790,24 @@ func checkMove(t *testing.T, r callparams.Request) {
 	require.Equal(t, want.WithHeader(callparams.SourceDomainHeader, from.Host), got)
 }
 
-var digitRun = regexp.MustCompile(`.?[0-9]{4,}`)
+var digitRunPattern = regexp.MustCompile(`.?[0-9]{4,}`)
 
-// checkMask checks law 7 on the redacted form of any text, by position: it is the text or * in every byte, and
+// requireMask checks law 7 on the redacted form of any text, by position: it is the text or * in every byte, and
 // shows no user, no value, no client's name and no four digits in a row but of a port or an IPv6 address.
-func checkMask(t *testing.T, s string) {
-	mask := maskOf(s)
+func requireMask(t *testing.T, s string) {
+	mask := redactedText(s)
 	require.Len(t, mask, len(s))
 	for i := range len(s) {
 		require.True(t, mask[i] == s[i] || mask[i] == '*')
 	}
-	for _, run := range digitRun.FindAllString(mask, -1) {
+	for _, run := range digitRunPattern.FindAllString(mask, -1) {
 		require.Contains(t, ":[", run[:1], "a number in %q", mask)
 		require.LessOrEqual(t, len(run), 6)
 	}
-	scheme := sipScheme(s)
+	scheme := refScheme(s)
 	at := strings.IndexByte(s, '@')
 	switch {
-	case hasPrefixFold(s, "client:"):
+	case refHasPrefix(s, "client:"):
 		require.Empty(t, strings.Trim(mask[len("client:"):], "*?&="), mask)
 	case scheme == 0 && at < 0 && strings.HasPrefix(s, "+"):
 		shown := strings.Trim(mask, "*+ ().-/")
@@ -821,13 +821,13 @@ func checkMask(t *testing.T, s string) {
 		for _, field := range strings.FieldsFunc(headers, func(r rune) bool { return strings.ContainsRune("?;&", r) }) {
 			name, value, _ := strings.Cut(field, "=")
 			require.Empty(t, strings.Trim(value, "*="), mask)
-			require.True(t, hasPrefixFold(name, "X-") || strings.Trim(name, "*") == "", mask)
+			require.True(t, refHasPrefix(name, "X-") || strings.Trim(name, "*") == "", mask)
 		}
 	}
 }
 
-// maskOf returns the redacted form of s, whatever it is.
-func maskOf(s string) string {
+// redactedText returns the redacted form of s, whatever it is.
+func redactedText(s string) string {
 	return strings.TrimPrefix(callparams.Request{To: s}.String(), "From  To ")
 }
 
@@ -840,7 +840,7 @@ const (
 // FuzzRedact checks law 7 on a secret wherever a value can hold one, between any other bytes.
 func FuzzRedact(f *testing.F) {
 	for _, s := range seeds() {
-		for i := range hiding("", "") {
+		for i := range secretValues("", "") {
 			f.Add(uint(i), s, s)
 		}
 	}
@@ -848,17 +848,17 @@ func FuzzRedact(f *testing.F) {
 		if len(a)+len(b) > 1000 {
 			return // an offset could look like four bytes of the number
 		}
-		values := hiding(a, b)
+		values := secretValues(a, b)
 		s := values[i%uint(len(values))]
-		checkHidden(t, s, maskOf(s))
-		for _, form := range forms(s) {
-			checkHidden(t, s, form)
+		requireHidden(t, s, redactedText(s))
+		for _, form := range shownForms(s) {
+			requireHidden(t, s, form)
 		}
 	})
 }
 
-// hiding returns values with a secret where nothing may be seen, whatever a and b are.
-func hiding(a, b string) []string {
+// secretValues returns values with a secret where nothing may be seen, whatever a and b are.
+func secretValues(a, b string) []string {
 	// What joins fields would make a part of a's end the name of another field, which may be seen.
 	inField := strings.NewReplacer("?", "", "&", "", ";", "").Replace(a)
 	return []string{
@@ -886,70 +886,70 @@ func hiding(a, b string) []string {
 	}
 }
 
-// address is how package fmt writes a pointer, which can look like four bytes of the number.
-var address = regexp.MustCompile(`0x[0-9a-f]+`)
+// addressPattern is how package fmt writes a pointer, which can look like four bytes of the number.
+var addressPattern = regexp.MustCompile(`0x[0-9a-f]+`)
 
-// checkHidden checks that form, which was made of s, has no four bytes in a row of a secret.
-func checkHidden(t *testing.T, s, form string) {
+// requireHidden checks that form, which was made of s, has no four bytes in a row of a secret.
+func requireHidden(t *testing.T, s, form string) {
 	for _, secret := range []string{secretName, secretNumber} {
 		for i := range len(secret) - 3 {
-			if strings.Contains(form, secret[i:i+4]) && strings.Contains(address.ReplaceAllString(form, ""), secret[i:i+4]) {
+			if strings.Contains(form, secret[i:i+4]) && strings.Contains(addressPattern.ReplaceAllString(form, ""), secret[i:i+4]) {
 				require.Failf(t, "leaked", "%q of %q in %q", secret[i:i+4], s, form)
 			}
 		}
 	}
 }
 
-// forms returns all that may be logged of what is made of s.
-func forms(s string) (list []string) {
+// shownForms returns all that may be logged of what is made of s.
+func shownForms(s string) (list []string) {
 	withFrom := callparams.Request{From: s, To: "sip:bob@example.com"}
 	withTo := callparams.Request{From: "+14155550100", To: s}
-	list = append(list, printed(withFrom, withTo, &withFrom)...)
+	list = append(list, shownByFmt(withFrom, withTo, &withFrom)...)
 	call, err := withFrom.Parse()
-	list = append(list, callForms(call, err)...)
+	list = append(list, shownCall(call, err)...)
 	call, err = withTo.Parse()
-	list = append(list, callForms(call, err)...)
+	list = append(list, shownCall(call, err)...)
 	_, err = callparams.Request{From: s, To: "+14155550100"}.Parse()
-	list = append(list, errorForms(err)...)
+	list = append(list, shownError(err)...)
 	_, err = callparams.Request{From: s, To: s}.MoveSourceDomain()
-	list = append(list, errorForms(err)...)
+	list = append(list, shownError(err)...)
 	uri, err := callparams.ParseSIPURI(s)
-	list = append(list, errorForms(err)...)
+	list = append(list, shownError(err)...)
 	list = append(list, uri.Redacted(), fmt.Sprintf("%#v", uri), fmt.Sprintf("%#v", []callparams.SIPURI{uri}))
-	list = append(list, logged(uri)...)
+	list = append(list, shownBySlog(uri)...)
 	for _, f := range uri.Headers {
 		f.Name = "" // stays
 		list = append(list, fmt.Sprintf("%#v", f))
-		list = append(list, logged(f)...)
+		list = append(list, shownBySlog(f)...)
 	}
 	return list
 }
 
-func callForms(call callparams.Call, err error) (list []string) {
-	list = append(errorForms(err), printed(call, &call)...)
+func shownCall(call callparams.Call, err error) (list []string) {
+	list = append(shownError(err), shownByFmt(call, &call)...)
 	list = append(list, call.From().Redacted(), call.To().Redacted(), fmt.Sprintf("%#v %#v", call.From(), call.To()))
-	list = append(list, logged(call.From())...)
-	return append(list, logged(call.To())...)
+	list = append(list, shownBySlog(call.From())...)
+	return append(list, shownBySlog(call.To())...)
 }
 
-func errorForms(err error) (list []string) {
+func shownError(err error) (list []string) {
 	var e *callparams.Error
 	if !errors.As(err, &e) {
 		return nil
 	}
-	list = printed(e, *e, fmt.Errorf("place call: %w", err), errors.Join(errors.New("no call"), err), struct{ Err error }{err})
+	list = shownByFmt(e, *e, fmt.Errorf("place call: %w", err), errors.Join(errors.New("no call"), err), struct{ Err error }{err})
 	list = append(list, e.Error())
 	for _, p := range e.Problems {
 		list = append(list, p.Error(), p.Message, p.Redacted())
-		list = append(list, printed(p, *p, fmt.Errorf("place call: %w", p))...)
-		list = append(list, printed(struct{ P callparams.Problem }{*p}, struct{ p callparams.Problem }{*p})...)
+		list = append(list, shownByFmt(p, *p, fmt.Errorf("place call: %w", p))...)
+		list = append(list, shownByFmt(struct{ P callparams.Problem }{*p}, struct{ p callparams.Problem }{*p})...)
 	}
 	return list
 }
 
-// printed returns what package fmt, JSON and slog make of each of values, none of which is a From, a To or a SIPURI:
+// shownByFmt returns what package fmt, JSON and slog make of each of values, none of which is a From, a To or a SIPURI:
 // the text of those is for the wire.
-func printed(values ...any) (list []string) {
+func shownByFmt(values ...any) (list []string) {
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 			list = append(list, fmt.Sprintf(verb, v))
@@ -963,13 +963,13 @@ func printed(values ...any) (list []string) {
 			}
 			list = append(list, string(text))
 		}
-		list = append(list, logged(v)...)
+		list = append(list, shownBySlog(v)...)
 	}
 	return list
 }
 
-// logged returns what slog's handlers write of v.
-func logged(v any) []string {
+// shownBySlog returns what slog's handlers write of v.
+func shownBySlog(v any) []string {
 	var text, object bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewTextHandler(&text, nil), slog.NewJSONHandler(&object, nil)} {
 		record := slog.NewRecord(time.Time{}, slog.LevelInfo, "", 0)
@@ -997,13 +997,13 @@ func FuzzBuild(f *testing.F) {
 		if err != nil {
 			continue
 		}
-		param, header := append(u.Params, field{})[0], append(u.Headers, field{})[0]
+		param, header := append(u.Params, kv{})[0], append(u.Headers, kv{})[0]
 		f.Add(u.User, u.Password, u.Host, u.Port, param.Name, param.Value, header.Name, header.Value)
 	}
-	f.Fuzz(checkBuild)
+	f.Fuzz(requireBuild)
 }
 
-func checkBuild(t *testing.T, user, password, host string, port uint16, paramName, paramValue, headerName, headerValue string) {
+func requireBuild(t *testing.T, user, password, host string, port uint16, paramName, paramValue, headerName, headerValue string) {
 	fields := callparams.SIPURI{
 		User: user, Password: password, Host: host, Port: port,
 		Params:  []callparams.Field{{paramName, paramValue}},
@@ -1018,13 +1018,13 @@ func checkBuild(t *testing.T, user, password, host string, port uint16, paramNam
 		fields, among, {Host: host}, {Host: host, Port: port},
 		bare, bare.WithParam(paramName, paramValue), bare.WithHeader(headerName, headerValue),
 	} {
-		checkUnchanged(t, uri)
+		requireUnchanged(t, uri)
 	}
-	checkBuilds(t, user, paramName, paramValue, headerName, headerValue)
+	requireBuildable(t, user, paramName, paramValue, headerName, headerValue)
 }
 
-// checkUnchanged checks that uri, written and read, has the parts that it had, or is refused.
-func checkUnchanged(t *testing.T, uri callparams.SIPURI) {
+// requireUnchanged checks that uri, written and read, has the parts that it had, or is refused.
+func requireUnchanged(t *testing.T, uri callparams.SIPURI) {
 	parts, err := callparams.ParseSIPURI(uri.String())
 	if err == nil {
 		require.Equal(t, uri, parts)
@@ -1042,20 +1042,20 @@ func checkUnchanged(t *testing.T, uri callparams.SIPURI) {
 }
 
 var (
-	isToken    = regexp.MustCompile("^[A-Za-z0-9.!%*_+`'~-]+$")
-	isReserved = regexp.MustCompile("^(?i:x-twilio)")
-	isControl  = regexp.MustCompile(`[\x00-\x1f\x7f]`)
-	isVisible  = regexp.MustCompile(`^[ -~]*$`)
+	tokenPattern    = regexp.MustCompile("^[A-Za-z0-9.!%*_+`'~-]+$")
+	reservedPattern = regexp.MustCompile("^(?i:x-twilio)")
+	controlPattern  = regexp.MustCompile(`[\x00-\x1f\x7f]`)
+	visiblePattern  = regexp.MustCompile(`^[ -~]*$`)
 )
 
-// checkBuilds checks that any bytes can be built into each part where the rules leave them, and that To refuses the rest.
-func checkBuilds(t *testing.T, user, paramName, paramValue, headerName, headerValue string) {
+// requireBuildable checks that any bytes can be built into each part where the rules leave them, and that To refuses the rest.
+func requireBuildable(t *testing.T, user, paramName, paramValue, headerName, headerValue string) {
 	if len(user)+len(paramName)+len(paramValue) > 70 || len(headerName)+len(headerValue) > 300 {
 		return // escaped, it could be too long
 	}
 	uri := callparams.SIPURI{User: user, Host: "h.example"}
 	_, err := uri.To()
-	require.Equal(t, !isControl.MatchString(user), err == nil, "user: %v", err)
+	require.Equal(t, !controlPattern.MatchString(user), err == nil, "user: %v", err)
 
 	_, err = callparams.ParseSIPURI(callparams.SIPURI{User: user, Password: paramValue, Host: "h.example"}.String())
 	require.Equal(t, user != "" || paramValue == "", err == nil, "password: %v", err)
@@ -1063,9 +1063,9 @@ func checkBuilds(t *testing.T, user, paramName, paramValue, headerName, headerVa
 	uri = callparams.SIPURI{Host: "h.example"}.WithParam(paramName, paramValue)
 	_, err = callparams.ParseSIPURI(uri.String())
 	require.Equal(t, paramName != "", err == nil, "parameter: %v", err)
-	if name := lowerASCII(paramName); name != "transport" && name != "secure" {
+	if name := refLower(paramName); name != "transport" && name != "secure" {
 		_, err = uri.To()
-		require.Equal(t, paramName != "" && !isControl.MatchString(paramName+paramValue), err == nil, "parameter: %v", err)
+		require.Equal(t, paramName != "" && !controlPattern.MatchString(paramName+paramValue), err == nil, "parameter: %v", err)
 	}
 
 	uri = callparams.SIPURI{Host: "h.example"}.WithHeader(headerName, headerValue)
@@ -1073,7 +1073,7 @@ func checkBuilds(t *testing.T, user, paramName, paramValue, headerName, headerVa
 	require.Equal(t, headerName != "", err == nil, "header: %v", err)
 	uri = callparams.SIPURI{Host: "h.example"}.WithHeader("X-"+headerName, headerValue)
 	_, err = uri.To()
-	ok := isToken.MatchString("X-"+headerName) && !isReserved.MatchString("X-"+headerName) && isVisible.MatchString(headerValue)
+	ok := tokenPattern.MatchString("X-"+headerName) && !reservedPattern.MatchString("X-"+headerName) && visiblePattern.MatchString(headerValue)
 	require.Equal(t, ok, err == nil, "header: %v", err)
 }
 
@@ -1081,9 +1081,9 @@ func checkBuilds(t *testing.T, user, paramName, paramValue, headerName, headerVa
 func TestBuildEveryByte(t *testing.T) {
 	for c := range 256 {
 		for _, s := range []string{string([]byte{byte(c)}), string([]byte{'a', byte(c), 'b'})} {
-			checkBuild(t, s, "", "h.example", 0, s, s, s, s)
-			checkBuild(t, "a", "", s, 1, "p", s, "X-"+s, s)
-			checkBuild(t, "a", s, "h.example", 65535, s, "", "X-A", s)
+			requireBuild(t, s, "", "h.example", 0, s, s, s, s)
+			requireBuild(t, "a", "", s, 1, "p", s, "X-"+s, s)
+			requireBuild(t, "a", s, "h.example", 65535, s, "", "X-A", s)
 		}
 	}
 }
@@ -1100,25 +1100,25 @@ func TestEveryCallingCode(t *testing.T) {
 				_, err := shape.ParseTo(number)
 				require.Equal(t, len(number) <= 16, err == nil, number)
 				_, err = callparams.ParseTo(number)
-				require.Equal(t, len(number) <= 16 && isPossible(number), err == nil, "%s: %v", number, err)
+				require.Equal(t, len(number) <= 16 && refIsPossible(number), err == nil, "%s: %v", number, err)
 				if err == nil && first == '2' {
 					_, err = assigned.ParseTo(number)
-					require.Equal(t, isAssigned(number), err == nil, number)
+					require.Equal(t, refIsAssigned(number), err == nil, number)
 				}
 			}
 		}
 	}
 }
 
-// isPossible asks the metadata about a number of 15 digits or less.
-func isPossible(number string) bool {
+// refIsPossible asks the metadata about a number of 15 digits or less.
+func refIsPossible(number string) bool {
 	for n := 2; n <= min(4, len(number)); n++ {
 		code, _ := strconv.Atoi(number[1:n])
 		if !phonenumbers.GetSupportedCallingCodes()[code] {
 			continue
 		}
 		if national := number[n:]; national != "" && national[0] != '0' {
-			return hasPossibleLength(int32(code), national)
+			return refHasLength(int32(code), national)
 		}
 		break
 	}
@@ -1127,28 +1127,28 @@ func isPossible(number string) bool {
 		phonenumbers.IsPossibleNumberWithReason(parsed) == phonenumbers.IS_POSSIBLE
 }
 
-func hasPossibleLength(code int32, national string) bool {
+func refHasLength(code int32, national string) bool {
 	digits, _ := strconv.ParseUint(national, 10, 64)
 	number := phonenumbers.PhoneNumber{CountryCode: &code, NationalNumber: &digits}
 	return phonenumbers.IsPossibleNumberWithReason(&number) == phonenumbers.IS_POSSIBLE
 }
 
-func isAssigned(number string) bool {
+func refIsAssigned(number string) bool {
 	parsed, err := phonenumbers.Parse(number, "")
 	return err == nil && phonenumbers.IsValidNumber(parsed) && phonenumbers.Format(parsed, phonenumbers.E164) == number
 }
 
 // The byte classes, written out once more.
 const (
-	letters     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	digits      = "0123456789"
-	unreserved  = letters + digits + "-_.!~*'()"
-	userName    = letters + digits + "-_."
-	clientName  = letters + digits + "!$'()*+,-./:;=_~" // and @, in To only
-	dialledUser = unreserved + "&=+$,;/"
-	paramChar   = unreserved + "[]/:&+$"
-	headerChar  = unreserved + "[]/?:+$"
-	rawToken    = letters + digits + "-.!*_+'~" // what of token needs no escape in a URI
+	refLetters     = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	refDigits      = "0123456789"
+	refUnreserved  = refLetters + refDigits + "-_.!~*'()"
+	refUserName    = refLetters + refDigits + "-_."
+	refClientName  = refLetters + refDigits + "!$'()*+,-./:;=_~" // and @, in To only
+	refDialledUser = refUnreserved + "&=+$,;/"
+	refParamChar   = refUnreserved + "[]/:&+$"
+	refHeaderChar  = refUnreserved + "[]/?:+$"
+	refRawToken    = refLetters + refDigits + "-.!*_+'~" // what of token needs no escape in a URI
 )
 
 // TestEveryByte puts every byte into every position of every byte class. What stands in allowed and not in the
@@ -1164,55 +1164,55 @@ func TestEveryByte(t *testing.T) {
 		before, after string
 		allowed       string
 	}{
-		{"user name alone", from, "", "", userName},
-		{"user name, first", from, "", "b", userName},
-		{"user name, middle", from, "a", "b", userName + "+"},
-		{"user name, last", from, "a", "", userName + "+"},
-		{"client in From, alone", from, "client:", "", clientName},
-		{"client in From, middle", from, "client:a", "b", clientName},
-		{"client in From, last", from, "client:a", "", clientName},
+		{"user name alone", from, "", "", refUserName},
+		{"user name, first", from, "", "b", refUserName},
+		{"user name, middle", from, "a", "b", refUserName + "+"},
+		{"user name, last", from, "a", "", refUserName + "+"},
+		{"client in From, alone", from, "client:", "", refClientName},
+		{"client in From, middle", from, "client:a", "b", refClientName},
+		{"client in From, last", from, "client:a", "", refClientName},
 		{"number in From, first", from, "+", "5", "123456789"},
-		{"number in From, middle", from, "+1", "5", digits},
-		{"number in From, last", from, "+1", "", digits},
+		{"number in From, middle", from, "+1", "5", refDigits},
+		{"number in From, last", from, "+1", "", refDigits},
 		{"number in To, first", shape, "+", "4155552671", "123456789"},
-		{"number in To, middle", to, "+1415555", "671", digits},
-		{"number in To, last", to, "+1415555267", "", digits},
-		{"client in To, alone", to, "client:", "", clientName + "@"},
-		{"client in To, middle", to, "client:a", "b", clientName + "@"},
-		{"client in To, last", to, "client:a", "", clientName + "@"},
-		{"client's parameter, first of the name", to, "client:a?", "=v", strings.Replace(clientName, "=", "", 1) + "@?"},
-		{"client's parameter, middle of the name", to, "client:a?k", "l=v", clientName + "@?"},
-		{"client's parameter, value alone", to, "client:a?k=", "", clientName + "@?"},
-		{"client's parameter, middle of the value", to, "client:a?k=v", "w", clientName + "@?"},
-		{"SIP user, alone", uri, "sip:", "@h", dialledUser + "?"},
-		{"SIP user, middle", uri, "sip:a", "b@h", dialledUser + "?:"},
-		{"SIP user, last", uri, "sip:a", "@h", dialledUser + "?:"},
-		{"SIP password, alone", uri, "sip:a:", "@h", unreserved + "&=+$,"},
-		{"SIP password, middle", uri, "sip:a:b", "c@h", unreserved + "&=+$,"},
-		{"host, alone", uri, "sip:", "", letters},
-		{"host, first", uri, "sip:", "b", letters},
-		{"host, middle", uri, "sip:a", "b", letters + digits + "-.;@"},
-		{"host, last", uri, "sip:a", "", letters + digits + "."},
-		{"host, first of the last label", uri, "sip:a.", "b", letters + ";@"},
-		{"host, last of a label", uri, "sip:a", ".b", letters + digits + ";"},
-		{"IPv4", uri, "sip:192.0.2.1", "", digits},
-		{"IPv6", uri, "sip:[2001:db8::", "]", digits + "ABCDEFabcdef"},
+		{"number in To, middle", to, "+1415555", "671", refDigits},
+		{"number in To, last", to, "+1415555267", "", refDigits},
+		{"client in To, alone", to, "client:", "", refClientName + "@"},
+		{"client in To, middle", to, "client:a", "b", refClientName + "@"},
+		{"client in To, last", to, "client:a", "", refClientName + "@"},
+		{"client's parameter, first of the name", to, "client:a?", "=v", strings.Replace(refClientName, "=", "", 1) + "@?"},
+		{"client's parameter, middle of the name", to, "client:a?k", "l=v", refClientName + "@?"},
+		{"client's parameter, value alone", to, "client:a?k=", "", refClientName + "@?"},
+		{"client's parameter, middle of the value", to, "client:a?k=v", "w", refClientName + "@?"},
+		{"SIP user, alone", uri, "sip:", "@h", refDialledUser + "?"},
+		{"SIP user, middle", uri, "sip:a", "b@h", refDialledUser + "?:"},
+		{"SIP user, last", uri, "sip:a", "@h", refDialledUser + "?:"},
+		{"SIP password, alone", uri, "sip:a:", "@h", refUnreserved + "&=+$,"},
+		{"SIP password, middle", uri, "sip:a:b", "c@h", refUnreserved + "&=+$,"},
+		{"host, alone", uri, "sip:", "", refLetters},
+		{"host, first", uri, "sip:", "b", refLetters},
+		{"host, middle", uri, "sip:a", "b", refLetters + refDigits + "-.;@"},
+		{"host, last", uri, "sip:a", "", refLetters + refDigits + "."},
+		{"host, first of the last label", uri, "sip:a.", "b", refLetters + ";@"},
+		{"host, last of a label", uri, "sip:a", ".b", refLetters + refDigits + ";"},
+		{"IPv4", uri, "sip:192.0.2.1", "", refDigits},
+		{"IPv6", uri, "sip:[2001:db8::", "]", refDigits + "ABCDEFabcdef"},
 		{"port, alone", uri, "sip:h:", "", "123456789"},
-		{"port, middle", uri, "sip:h:5", "0", digits + ";"},
-		{"port, last", uri, "sip:h:5", "", digits},
-		{"parameter, first of the name", uri, "sip:h;", "=v", paramChar},
-		{"parameter, middle of the name", uri, "sip:h;p", "q=v", paramChar + ";?"},
-		{"parameter, value alone", uri, "sip:h;p=", "", paramChar},
-		{"parameter, middle of the value", uri, "sip:h;p=v", "w", paramChar + ";@"},
-		{"header, first of the name", uri, "sip:h?", "=v", headerChar},
-		{"header, middle of the name", uri, "sip:h?n", "m=v", headerChar},
-		{"header, value alone", uri, "sip:h?n=", "", headerChar},
-		{"header, middle of the value", uri, "sip:h?n=v", "w", headerChar + "@"},
-		{"dialled user, alone", to, "sip:", "@h", dialledUser},
-		{"dialled user, middle", to, "sip:a", "b@h", dialledUser},
-		{"dialled header, in the name", to, "sip:h?X-", "=v", rawToken},
-		{"dialled header, middle of the name", to, "sip:h?X-A", "B=v", rawToken},
-		{"dialled header, value alone", to, "sip:h?X-A=", "", headerChar},
+		{"port, middle", uri, "sip:h:5", "0", refDigits + ";"},
+		{"port, last", uri, "sip:h:5", "", refDigits},
+		{"parameter, first of the name", uri, "sip:h;", "=v", refParamChar},
+		{"parameter, middle of the name", uri, "sip:h;p", "q=v", refParamChar + ";?"},
+		{"parameter, value alone", uri, "sip:h;p=", "", refParamChar},
+		{"parameter, middle of the value", uri, "sip:h;p=v", "w", refParamChar + ";@"},
+		{"header, first of the name", uri, "sip:h?", "=v", refHeaderChar},
+		{"header, middle of the name", uri, "sip:h?n", "m=v", refHeaderChar},
+		{"header, value alone", uri, "sip:h?n=", "", refHeaderChar},
+		{"header, middle of the value", uri, "sip:h?n=v", "w", refHeaderChar + "@"},
+		{"dialled user, alone", to, "sip:", "@h", refDialledUser},
+		{"dialled user, middle", to, "sip:a", "b@h", refDialledUser},
+		{"dialled header, in the name", to, "sip:h?X-", "=v", refRawToken},
+		{"dialled header, middle of the name", to, "sip:h?X-A", "B=v", refRawToken},
+		{"dialled header, value alone", to, "sip:h?X-A=", "", refHeaderChar},
 	} {
 		for c := range 256 {
 			s := test.before + string([]byte{byte(c)}) + test.after
@@ -1242,8 +1242,8 @@ func TestEveryEscape(t *testing.T) {
 		{to, "sip:", "@h", isPrintable},
 		{to, "sip:h;", "", isPrintable},
 		{to, "sip:h;p=", "", isPrintable},
-		{to, "sip:h?X-", "=", isToken},
-		{to, "sip:h?X-A=", "", isVisible},
+		{to, "sip:h?X-", "=", tokenPattern},
+		{to, "sip:h?X-A=", "", visiblePattern},
 		{to, "client:a?k=", "", isOctet},
 		{to, "client:a?", "=", isOctet},
 		{uri, "sip:h", "", isNone},
@@ -1283,7 +1283,7 @@ func TestPatternsAgree(t *testing.T) {
 			}
 			to, err := shape.ParseTo(m)
 			if to.Kind() == callparams.KindSIP {
-				require.NotZero(t, sipScheme(m))
+				require.NotZero(t, refScheme(m))
 				continue
 			}
 			ok = isPhone && !withheldPattern.MatchString(m) || clientPattern.MatchString(m)
@@ -1314,11 +1314,11 @@ func mutations(s string) func(yield func(string) bool) {
 	}
 }
 
-func isASCII(s string) bool {
+func refIsASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
 }
 
-func lowerASCII(s string) string {
+func refLower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
@@ -1328,14 +1328,14 @@ func lowerASCII(s string) string {
 	return string(b)
 }
 
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && lowerASCII(s[:len(prefix)]) == lowerASCII(prefix)
+func refHasPrefix(s, prefix string) bool {
+	return len(s) >= len(prefix) && refLower(s[:len(prefix)]) == refLower(prefix)
 }
 
-// sipScheme returns the length of the SIP scheme that s starts with, or 0.
-func sipScheme(s string) int {
+// refScheme returns the length of the SIP scheme that s starts with, or 0.
+func refScheme(s string) int {
 	for _, scheme := range []string{"sip:", "sips:"} {
-		if hasPrefixFold(s, scheme) {
+		if refHasPrefix(s, scheme) {
 			return len(scheme)
 		}
 	}
@@ -1355,7 +1355,7 @@ func FuzzSIPURI(f *testing.F) {
 		if len(s) > 400 {
 			return // the matcher is slow
 		}
-		checkURI(t, rfc, s)
+		requireURI(t, rfc, s)
 	})
 }
 
@@ -1364,15 +1364,15 @@ func TestSIPURIAgrees(t *testing.T) {
 	rfc := readGrammar(t)
 	rng := rand.New(rand.NewPCG(3261, 5954))
 	for _, v := range vectors(t).sipuri {
-		checkURI(t, rfc, string(v.Input))
+		requireURI(t, rfc, string(v.Input))
 		if len(v.Input) < 200 { // the matcher is slow
-			checkURI(t, rfc, mutate(rng, string(v.Input)))
+			requireURI(t, rfc, mutated(rng, string(v.Input)))
 		}
 	}
 	for _, s := range uriSeeds() {
-		checkURI(t, rfc, s)
+		requireURI(t, rfc, s)
 		for range 10 {
-			checkURI(t, rfc, mutate(rng, s))
+			requireURI(t, rfc, mutated(rng, s))
 		}
 	}
 	for range 2000 {
@@ -1380,19 +1380,19 @@ func TestSIPURIAgrees(t *testing.T) {
 		rfc.walk(&b, rng, rfc.rules["URI"])
 		s := b.String()
 		require.True(t, rfc.matches("URI", s), s)
-		checkURI(t, rfc, s)
-		checkURI(t, rfc, mutate(rng, s))
+		requireURI(t, rfc, s)
+		requireURI(t, rfc, mutated(rng, s))
 	}
 	for _, s := range []string{"sip:u:p@h:1;n=v?n=v", "sip:[::1]"} {
 		for m := range mutations(s) {
-			checkURI(t, rfc, m)
+			requireURI(t, rfc, m)
 		}
 	}
 }
 
-// mutate returns s with one to three bytes changed, added, taken away or repeated; most of the new ones are those
+// mutated returns s with one to three bytes changed, added, taken away or repeated; most of the new ones are those
 // that the grammar names.
-func mutate(rng *rand.Rand, s string) string {
+func mutated(rng *rand.Rand, s string) string {
 	const named = "sip:@[]%;?&=.-:/+$,!~*'()09afAFgGzZ`#\" <>\x00\x7f\x80\xff"
 	for range 1 + rng.IntN(3) {
 		i := rng.IntN(len(s) + 1)
@@ -1403,13 +1403,13 @@ func mutate(rng *rand.Rand, s string) string {
 	return s
 }
 
-// checkURI checks law 8 on s, and those of the others that ParseSIPURI has to keep.
-func checkURI(t *testing.T, rfc *grammar, s string) {
+// requireURI checks law 8 on s, and those of the others that ParseSIPURI has to keep.
+func requireURI(t *testing.T, rfc *abnfGrammar, s string) {
 	uri, err := callparams.ParseSIPURI(s)
 	require.Equal(t, rfc.wants(s), err == nil, "%q: %v", s, err)
 	if err != nil {
 		require.Zero(t, uri)
-		checkProblems(t, err, "", s, func(fix string) error {
+		requireProblems(t, err, "", s, func(fix string) error {
 			_, err := callparams.ParseSIPURI(fix)
 			return err
 		})
@@ -1417,24 +1417,24 @@ func checkURI(t *testing.T, rfc *grammar, s string) {
 		require.NotEqual(t, callparams.KindSIP, to.Kind(), "%q", s)
 		return
 	}
-	require.Equal(t, split(s), uri, "%q", s)
+	require.Equal(t, refSplit(s), uri, "%q", s)
 	again, err := callparams.ParseSIPURI(uri.String())
 	require.NoError(t, err, "%q", s)
 	require.Equal(t, uri, again)
 }
 
 // wants reports whether ParseSIPURI must accept s: whether the grammar does, but for the divergences.
-func (g *grammar) wants(s string) bool {
+func (g *abnfGrammar) wants(s string) bool {
 	if !g.matches("URI-of-other-params", s) {
 		return false
 	}
-	_, _, _, port, params, _ := cutURI(s)
+	_, _, _, port, params, _ := refCut(s)
 	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
 		return false
 	}
 	seen := map[string]bool{}
-	for _, f := range splitFields(params, ";") {
-		name := lowerASCII(f.Name)
+	for _, f := range refFields(params, ";") {
+		name := refLower(f.Name)
 		if seen[name] {
 			return false
 		}
@@ -1443,18 +1443,18 @@ func (g *grammar) wants(s string) bool {
 	return true
 }
 
-// split takes a well-formed SIP URI apart.
-func split(s string) callparams.SIPURI {
-	user, password, host, port, params, headers := cutURI(s)
+// refSplit takes a well-formed SIP URI apart.
+func refSplit(s string) callparams.SIPURI {
+	user, password, host, port, params, headers := refCut(s)
 	number, _ := strconv.Atoi(port)
 	return callparams.SIPURI{
-		Secure: hasPrefixFold(s, "sips:"), User: unescape(user), Password: unescape(password),
+		Secure: refHasPrefix(s, "sips:"), User: refUnescape(user), Password: refUnescape(password),
 		Host: host, Port: uint16(number),
-		Params: splitFields(params, ";"), Headers: splitFields(headers, "&"),
+		Params: refFields(params, ";"), Headers: refFields(headers, "&"),
 	}
 }
 
-func cutURI(s string) (user, password, host, port, params, headers string) {
+func refCut(s string) (user, password, host, port, params, headers string) {
 	_, s, _ = strings.Cut(s, ":")
 	if userinfo, rest, ok := strings.Cut(s, "@"); ok {
 		user, password, _ = strings.Cut(userinfo, ":")
@@ -1468,16 +1468,16 @@ func cutURI(s string) (user, password, host, port, params, headers string) {
 	return user, password, strings.Trim(host, "[]"), port, params, headers
 }
 
-func splitFields(s, separator string) (fields []callparams.Field) {
+func refFields(s, separator string) (fields []callparams.Field) {
 	for field := range strings.SplitSeq(s, separator) {
 		if name, value, _ := strings.Cut(field, "="); s != "" {
-			fields = append(fields, callparams.Field{Name: unescape(name), Value: unescape(value)})
+			fields = append(fields, callparams.Field{Name: refUnescape(name), Value: refUnescape(value)})
 		}
 	}
 	return fields
 }
 
-func unescape(s string) string {
+func refUnescape(s string) string {
 	s, err := url.PathUnescape(s)
 	if err != nil {
 		panic(err)
@@ -1530,23 +1530,23 @@ func uriSeeds() (list []string) {
 	return append(list, "", "sip", "sip:", "sips:", "sipss:h", "sip:sip:h", " sip:h", "sip:h ", "sip://h", "//h", "h", "a@h", "tel:+1", "\u017fip:h", "sip:\u212a")
 }
 
-// A grammar is a set of ABNF rules (RFC 5234).
-type grammar struct{ rules map[string]*node }
+// An abnfGrammar is a set of ABNF rules (RFC 5234).
+type abnfGrammar struct{ rules map[string]*abnfNode }
 
-// A node is a part of a rule.
-type node struct {
+// An abnfNode is a part of a rule.
+type abnfNode struct {
 	kind     string  // "/", "sequence", "repeat", "literal", "range" or "rule"
-	parts    []*node // of an alternative, a sequence or, one of them, a repeat
+	parts    []*abnfNode // of an alternative, a sequence or, one of them, a repeat
 	text     string  // of a literal; the name of a rule
 	min, max int     // how often a repeat repeats; the first and the last byte of a range
 }
 
 // readGrammar reads testdata/rfc3261.abnf, with two rules more: what either scheme makes a URI, and the same where
 // every parameter is an other-param.
-func readGrammar(t testing.TB) *grammar {
+func readGrammar(t testing.TB) *abnfGrammar {
 	text, err := os.ReadFile("testdata/rfc3261.abnf")
 	require.NoError(t, err)
-	g := &grammar{map[string]*node{}}
+	g := &abnfGrammar{map[string]*abnfNode{}}
 	more := `
 URI = SIP-URI / SIPS-URI
 URI-of-other-params = ( "sip:" / "sips:" ) [ userinfo ] hostport *( ";" other-param ) [ headers ]
@@ -1561,8 +1561,8 @@ URI-of-other-params = ( "sip:" / "sips:" ) [ userinfo ] hostport *( ";" other-pa
 		}
 		name := source[at[2]:at[3]]
 		require.NotContains(t, g.rules, name, "defined twice")
-		tokens := tokenize(t, source[at[1]:end])
-		g.rules[name] = alternatives(t, &tokens)
+		tokens := abnfTokens(t, source[at[1]:end])
+		g.rules[name] = abnfAlternation(t, &tokens)
 		require.Empty(t, tokens, "in %s", name)
 	}
 	for _, rule := range g.rules {
@@ -1572,7 +1572,7 @@ URI-of-other-params = ( "sip:" / "sips:" ) [ userinfo ] hostport *( ";" other-pa
 }
 
 // requireNamed checks that every rule that n names is there.
-func (g *grammar) requireNamed(t testing.TB, n *node) {
+func (g *abnfGrammar) requireNamed(t testing.TB, n *abnfNode) {
 	if n.kind == "rule" {
 		require.Contains(t, g.rules, n.text)
 	}
@@ -1581,10 +1581,10 @@ func (g *grammar) requireNamed(t testing.TB, n *node) {
 	}
 }
 
-var abnfToken = regexp.MustCompile(`^(?:"[^"]*"|%x[0-9A-F.-]+|[A-Za-z][A-Za-z0-9-]*|[0-9]*\*[0-9]*|[0-9]+|[][()/])`)
+var abnfTokenPattern = regexp.MustCompile(`^(?:"[^"]*"|%x[0-9A-F.-]+|[A-Za-z][A-Za-z0-9-]*|[0-9]*\*[0-9]*|[0-9]+|[][()/])`)
 
-// tokenize splits the right side of a rule. White space and comments are left out.
-func tokenize(t testing.TB, s string) (tokens []string) {
+// abnfTokens splits the right side of a rule. White space and comments are left out.
+func abnfTokens(t testing.TB, s string) (tokens []string) {
 	for {
 		s = strings.TrimLeft(s, " \n")
 		switch {
@@ -1593,7 +1593,7 @@ func tokenize(t testing.TB, s string) (tokens []string) {
 		case s[0] == ';':
 			_, s, _ = strings.Cut(s, "\n")
 		default:
-			token := abnfToken.FindString(s)
+			token := abnfTokenPattern.FindString(s)
 			require.NotEmpty(t, token, s)
 			tokens = append(tokens, token)
 			s = s[len(token):]
@@ -1601,55 +1601,55 @@ func tokenize(t testing.TB, s string) (tokens []string) {
 	}
 }
 
-// alternatives takes parts with "/" between them from tokens.
+// abnfAlternation takes parts with "/" between them from tokens.
 //
 //	alternation = concatenation *( "/" concatenation )
-func alternatives(t testing.TB, tokens *[]string) *node {
-	n := &node{kind: "/", parts: []*node{sequence(t, tokens)}}
+func abnfAlternation(t testing.TB, tokens *[]string) *abnfNode {
+	n := &abnfNode{kind: "/", parts: []*abnfNode{abnfConcatenation(t, tokens)}}
 	for len(*tokens) > 0 && (*tokens)[0] == "/" {
 		*tokens = (*tokens)[1:]
-		n.parts = append(n.parts, sequence(t, tokens))
+		n.parts = append(n.parts, abnfConcatenation(t, tokens))
 	}
 	return n
 }
 
-// sequence takes parts that follow each other from tokens.
+// abnfConcatenation takes parts that follow each other from tokens.
 //
 //	concatenation = 1*repetition
-func sequence(t testing.TB, tokens *[]string) *node {
-	n := &node{kind: "sequence"}
+func abnfConcatenation(t testing.TB, tokens *[]string) *abnfNode {
+	n := &abnfNode{kind: "sequence"}
 	for len(*tokens) > 0 && !strings.Contains("/)]", (*tokens)[0]) {
-		n.parts = append(n.parts, element(t, tokens))
+		n.parts = append(n.parts, abnfRepetition(t, tokens))
 	}
 	require.NotEmpty(t, n.parts)
 	return n
 }
 
-// element takes one part from tokens.
+// abnfRepetition takes one part from tokens.
 //
 //	repetition = [ 1*DIGIT / ( *DIGIT "*" *DIGIT ) ] element
 //	element    = rulename / group / option / char-val / num-val
-func element(t testing.TB, tokens *[]string) *node {
+func abnfRepetition(t testing.TB, tokens *[]string) *abnfNode {
 	require.NotEmpty(t, *tokens)
 	token := (*tokens)[0]
 	*tokens = (*tokens)[1:]
 	switch c := token[0]; {
 	case c == '"':
-		return &node{kind: "literal", text: strings.Trim(token, `"`)}
+		return &abnfNode{kind: "literal", text: strings.Trim(token, `"`)}
 	case c == '%':
-		return numbers(t, token)
+		return abnfNumVal(t, token)
 	case c == '(' || c == '[':
-		inner := alternatives(t, tokens)
+		inner := abnfAlternation(t, tokens)
 		require.NotEmpty(t, *tokens)
 		require.Equal(t, map[byte]string{'(': ")", '[': "]"}[c], (*tokens)[0])
 		*tokens = (*tokens)[1:]
 		if c == '(' {
 			return inner
 		}
-		return &node{kind: "repeat", max: 1, parts: []*node{inner}}
+		return &abnfNode{kind: "repeat", max: 1, parts: []*abnfNode{inner}}
 	case c == '*' || '0' <= c && c <= '9':
 		least, most, ranged := strings.Cut(token, "*")
-		n := &node{kind: "repeat", max: math.MaxInt, parts: []*node{element(t, tokens)}}
+		n := &abnfNode{kind: "repeat", max: math.MaxInt, parts: []*abnfNode{abnfRepetition(t, tokens)}}
 		n.min, _ = strconv.Atoi("0" + least)
 		if !ranged {
 			n.max = n.min
@@ -1658,12 +1658,12 @@ func element(t testing.TB, tokens *[]string) *node {
 		}
 		return n
 	}
-	return &node{kind: "rule", text: token}
+	return &abnfNode{kind: "rule", text: token}
 }
 
-// numbers reads %x41, %x41-5A or %x41.43.4B.
-func numbers(t testing.TB, token string) *node {
-	n := &node{kind: "sequence"}
+// abnfNumVal reads %x41, %x41-5A or %x41.43.4B.
+func abnfNumVal(t testing.TB, token string) *abnfNode {
+	n := &abnfNode{kind: "sequence"}
 	for part := range strings.SplitSeq(token[len("%x"):], ".") {
 		first, last, ok := strings.Cut(part, "-")
 		if !ok {
@@ -1673,18 +1673,18 @@ func numbers(t testing.TB, token string) *node {
 		require.NoError(t, err)
 		high, err := strconv.ParseUint(last, 16, 8)
 		require.NoError(t, err)
-		n.parts = append(n.parts, &node{kind: "range", min: int(low), max: int(high)})
+		n.parts = append(n.parts, &abnfNode{kind: "range", min: int(low), max: int(high)})
 	}
 	return n
 }
 
 // matches reports whether all of s is what the named rule says.
-func (g *grammar) matches(name, s string) bool {
+func (g *abnfGrammar) matches(name, s string) bool {
 	return slices.Contains(g.ends(g.rules[name], s, []int{0}), len(s))
 }
 
 // ends returns every offset of s at which n can end if it starts at one of starts.
-func (g *grammar) ends(n *node, s string, starts []int) (ends []int) {
+func (g *abnfGrammar) ends(n *abnfNode, s string, starts []int) (ends []int) {
 	switch n.kind {
 	case "/":
 		for _, part := range n.parts {
@@ -1708,7 +1708,7 @@ func (g *grammar) ends(n *node, s string, starts []int) (ends []int) {
 		}
 	case "literal":
 		for _, i := range starts {
-			if hasPrefixFold(s[i:], n.text) {
+			if refHasPrefix(s[i:], n.text) {
 				ends = append(ends, i+len(n.text))
 			}
 		}
@@ -1726,7 +1726,7 @@ func (g *grammar) ends(n *node, s string, starts []int) (ends []int) {
 }
 
 // walk writes a text that n matches, with the choices that rng makes.
-func (g *grammar) walk(b *strings.Builder, rng *rand.Rand, n *node) {
+func (g *abnfGrammar) walk(b *strings.Builder, rng *rand.Rand, n *abnfNode) {
 	switch n.kind {
 	case "/":
 		g.walk(b, rng, n.parts[rng.IntN(len(n.parts))])

@@ -30,8 +30,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// problems returns the problems of err, none for nil.
-func problems(t testing.TB, err error) []*callparams.Problem {
+// problemListOLD returns the problems of err, none for nil.
+func problemListOLD(t testing.TB, err error) []*callparams.Problem {
 	t.Helper()
 	if err == nil {
 		return nil
@@ -47,7 +47,7 @@ func problems(t testing.TB, err error) []*callparams.Problem {
 func spans(t testing.TB, err error) []string {
 	t.Helper()
 	var list []string
-	for _, p := range problems(t, err) {
+	for _, p := range problemListOLD(t, err) {
 		assert.Contains(t, p.Rule.Codes(), p.Code)
 		assert.ErrorIs(t, err, p.Rule)
 		assert.ErrorIs(t, err, p.Code)
@@ -132,7 +132,7 @@ func TestParseFromRefuses(t *testing.T) {
 			from, err := callparams.ParseFrom(test.in)
 			assert.Equal(t, []string{"From " + test.want}, spans(t, err))
 			assert.Zero(t, from)
-			fix, ok := problems(t, err)[0].Fix()
+			fix, ok := problemListOLD(t, err)[0].Fix()
 			assert.Equal(t, test.fix, fix)
 			assert.Equal(t, test.fix != none, ok)
 			if errors.Is(err, callparams.RuleFromUser) {
@@ -197,7 +197,7 @@ func TestParseToPhone(t *testing.T) {
 				}
 				assert.Equal(t, []string{"To " + want}, spans(t, err), level)
 				assert.ErrorIs(t, err, callparams.CodeInvalidTo)
-				fix, _ := problems(t, err)[0].Fix()
+				fix, _ := problemListOLD(t, err)[0].Fix()
 				assert.Equal(t, test.fix, fix, level)
 			}
 		})
@@ -321,7 +321,7 @@ func TestMoveSourceDomain(t *testing.T) {
 			assert.Equal(t, []string{test.want}, spans(t, err))
 			assert.ErrorContains(t, err, test.why)
 			assert.Zero(t, got)
-			_, ok := problems(t, err)[0].Fix()
+			_, ok := problemListOLD(t, err)[0].Fix()
 			assert.False(t, ok)
 		})
 	}
@@ -334,17 +334,17 @@ func TestFixInPair(t *testing.T) {
 		{From: "+1 (415) 555-2671", To: "+14155552671"},
 		{From: "+1 (234)", To: "+14155552671"},
 	} {
-		_, ok := problems(t, r.Validate())[0].Fix()
+		_, ok := problemListOLD(t, r.Validate())[0].Fix()
 		assert.False(t, ok, r)
 	}
-	fix, _ := problems(t, callparams.Request{From: "+1 (415) 555-0100", To: "+14155552671"}.Validate())[0].Fix()
+	fix, _ := problemListOLD(t, callparams.Request{From: "+1 (415) 555-0100", To: "+14155552671"}.Validate())[0].Fix()
 	assert.Equal(t, "+14155550100", fix)
 }
 
 // TestFixChangesNothing holds that asking for a fix leaves what the parser remembers of a calling code as it is.
 func TestFixChangesNothing(t *testing.T) {
 	_, err := callparams.ParseTo("+0491701234567")
-	_, ok := problems(t, err)[0].Fix()
+	_, ok := problemListOLD(t, err)[0].Fix()
 	assert.False(t, ok)
 	_, err = callparams.ParseTo("+491234567890123")
 	assert.NoError(t, err)
@@ -353,7 +353,7 @@ func TestFixChangesNothing(t *testing.T) {
 // TestSixteenProblems holds the cap: 17 headers are wrong, the first 16 are reported.
 func TestSixteenProblems(t *testing.T) {
 	_, err := callparams.ParseTo("sip:a@h?" + strings.Repeat("A=1&", 16) + "A=1")
-	list := problems(t, err)
+	list := problemListOLD(t, err)
 	assert.Len(t, list, 16)
 	assert.Equal(t, len("sip:a@h?")+15*len("A=1&"), list[15].Offset)
 }
@@ -372,7 +372,7 @@ func TestUnreadTail(t *testing.T) {
 		"tel:":              "scheme.unknown",
 	} {
 		_, err := callparams.ParseTo(in + tail)
-		if list := problems(t, err); assert.Len(t, list, 1) {
+		if list := problemListOLD(t, err); assert.Len(t, list, 1) {
 			assert.Equal(t, want, string(list[0].Rule))
 			assert.LessOrEqual(t, list[0].Offset+list[0].Len, len(in+tail))
 		}
@@ -496,7 +496,7 @@ func TestRedacted(t *testing.T) {
 		"":                                     "",
 	} {
 		_, err := callparams.ParseFrom(in + "\x00")
-		p := problems(t, err)[0]
+		p := problemListOLD(t, err)[0]
 		assert.Equal(t, in+"\x00", p.Value())
 		assert.Len(t, p.Redacted(), len(in)+1)
 		r := callparams.Request{From: in}
@@ -785,10 +785,10 @@ func BenchmarkRefusal(b *testing.B) {
 
 // A corpus is what testdata/vectors holds; the README.md there describes the format.
 type corpus struct {
-	from    []vector[text, fromParts]
-	to      []vector[text, toParts]
+	from    []vector[vectorText, vectorFrom]
+	to      []vector[vectorText, vectorTo]
 	request []requestVector
-	sipuri  []vector[text, uriParts]
+	sipuri  []vector[vectorText, vectorURI]
 }
 
 // A vector is one case: what a parser makes of an input at every level, or at each.
@@ -807,67 +807,67 @@ type vector[In comparable, Out any] struct {
 
 // A requestVector also says what MoveSourceDomain makes of its input, where that is of interest.
 type requestVector struct {
-	vector[requestText, callParts]
-	Moved *verdict[requestText] `json:"moved"`
+	vector[vectorRequest, vectorCall]
+	Moved *verdict[vectorRequest] `json:"moved"`
 }
 
 // A verdict is either the parts of what is accepted or the problems of what is refused.
 type verdict[Out any] struct {
 	Accept   *Out      `json:"accept"`
-	Problems []problem `json:"problems"`
+	Problems []vectorProblem `json:"problems"`
 }
 
-type problem struct {
+type vectorProblem struct {
 	Param  string          `json:"param"`
 	Rule   callparams.Rule `json:"rule"`
 	Code   callparams.Code `json:"code"`
 	Basis  string          `json:"basis"`
 	Offset int             `json:"offset"`
 	Length int             `json:"length"`
-	Fix    *text           `json:"fix"`
+	Fix    *vectorText           `json:"fix"`
 }
 
 type (
-	requestText struct {
-		From text `json:"from"`
-		To   text `json:"to"`
+	vectorRequest struct {
+		From vectorText `json:"from"`
+		To   vectorText `json:"to"`
 	}
-	fromParts struct {
+	vectorFrom struct {
 		Kind string `json:"kind"`
-		User text   `json:"user"`
+		User vectorText   `json:"user"`
 	}
-	toParts struct {
+	vectorTo struct {
 		Kind   string       `json:"kind"`
-		Client *clientParts `json:"client"`
-		SIP    *uriParts    `json:"sip"`
+		Client *vectorClient `json:"client"`
+		SIP    *vectorURI    `json:"sip"`
 	}
-	callParts struct {
-		From fromParts `json:"from"`
-		To   toParts   `json:"to"`
+	vectorCall struct {
+		From vectorFrom `json:"from"`
+		To   vectorTo   `json:"to"`
 	}
-	clientParts struct {
-		Name   text        `json:"name"`
-		Params []fieldText `json:"params"`
+	vectorClient struct {
+		Name   vectorText        `json:"name"`
+		Params []vectorField `json:"params"`
 	}
-	uriParts struct {
+	vectorURI struct {
 		Secure   bool        `json:"secure"`
-		User     text        `json:"user"`
-		Password text        `json:"password"`
-		Host     text        `json:"host"`
+		User     vectorText        `json:"user"`
+		Password vectorText        `json:"password"`
+		Host     vectorText        `json:"host"`
 		Port     uint16      `json:"port"`
-		Params   []fieldText `json:"params"`
-		Headers  []fieldText `json:"headers"`
+		Params   []vectorField `json:"params"`
+		Headers  []vectorField `json:"headers"`
 	}
-	fieldText struct {
-		Name  text `json:"name"`
-		Value text `json:"value"`
+	vectorField struct {
+		Name  vectorText `json:"name"`
+		Value vectorText `json:"value"`
 	}
 )
 
-// A text is a string; {"hex": "ff"} in JSON if it is no valid UTF-8.
-type text string
+// A vectorText is a string; {"hex": "ff"} in JSON if it is no valid UTF-8.
+type vectorText string
 
-func (s *text) UnmarshalJSON(data []byte) error {
+func (s *vectorText) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
 		return json.Unmarshal(data, (*string)(s))
 	}
@@ -881,7 +881,7 @@ func (s *text) UnmarshalJSON(data []byte) error {
 	if err == nil && utf8.Valid(raw) {
 		err = errors.New("hex stands for valid UTF-8, want a string")
 	}
-	*s = text(raw)
+	*s = vectorText(raw)
 	return err
 }
 
@@ -921,11 +921,11 @@ func loadVectors(fsys fs.FS) (corpus, error) {
 		return c, err
 	}
 	return c, errors.Join(
-		cover(&seen, c.from, func(p fromParts) string { return "From " + p.Kind }),
-		cover(&seen, c.to, func(p toParts) string { return "To " + p.Kind }),
-		cover(&seen, c.pairs(), func(p callParts) string { return p.From.Kind + " calls " + p.To.Kind }),
-		cover(&seen, c.moves(), func(requestText) string { return "moved" }),
-		cover(&seen, c.sipuri, func(uriParts) string { return "SIPURI" }),
+		cover(&seen, c.from, func(p vectorFrom) string { return "From " + p.Kind }),
+		cover(&seen, c.to, func(p vectorTo) string { return "To " + p.Kind }),
+		cover(&seen, c.pairs(), func(p vectorCall) string { return p.From.Kind + " calls " + p.To.Kind }),
+		cover(&seen, c.moves(), func(vectorRequest) string { return "moved" }),
+		cover(&seen, c.sipuri, func(vectorURI) string { return "SIPURI" }),
 		seen.missing(),
 	)
 }
@@ -950,8 +950,8 @@ func loadFile[V any](fsys fs.FS, name string, cases *[]V) error {
 }
 
 // pairs returns the cases of request.json as those of Parser.Parse.
-func (c corpus) pairs() []vector[requestText, callParts] {
-	var cases []vector[requestText, callParts]
+func (c corpus) pairs() []vector[vectorRequest, vectorCall] {
+	var cases []vector[vectorRequest, vectorCall]
 	for _, v := range c.request {
 		cases = append(cases, v.vector)
 	}
@@ -959,11 +959,11 @@ func (c corpus) pairs() []vector[requestText, callParts] {
 }
 
 // moves returns those cases of request.json that say so as cases of MoveSourceDomain.
-func (c corpus) moves() []vector[requestText, requestText] {
-	var cases []vector[requestText, requestText]
+func (c corpus) moves() []vector[vectorRequest, vectorRequest] {
+	var cases []vector[vectorRequest, vectorRequest]
 	for _, v := range c.request {
 		if v.Moved != nil {
-			cases = append(cases, vector[requestText, requestText]{
+			cases = append(cases, vector[vectorRequest, vectorRequest]{
 				ID: v.ID + "/moved", Comment: v.Comment, Source: v.Source, Input: v.Input, verdict: *v.Moved,
 			})
 		}
@@ -984,8 +984,8 @@ type refusal struct {
 }
 
 var (
-	validID     = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*(/moved)?$`)
-	validSource = regexp.MustCompile(`^(RFC [0-9]+ §|E\.164 §|vendor: |libphonenumber$|observed$|assumed$)`)
+	idPattern     = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*(/moved)?$`)
+	sourcePattern = regexp.MustCompile(`^(RFC [0-9]+ §|E\.164 §|vendor: |libphonenumber$|observed$|assumed$)`)
 )
 
 // cover notes what cases show, and refuses those that are malformed or repeat another.
@@ -993,7 +993,7 @@ func cover[In comparable, Out any](seen *coverage, cases []vector[In, Out], form
 	inputs := map[In]string{}
 	for _, v := range cases {
 		switch other, again := inputs[v.Input]; {
-		case !validID.MatchString(v.ID):
+		case !idPattern.MatchString(v.ID):
 			return fmt.Errorf("%q is no id", v.ID)
 		case seen.ids[v.ID]:
 			return fmt.Errorf("two cases have the id %s", v.ID)
@@ -1001,7 +1001,7 @@ func cover[In comparable, Out any](seen *coverage, cases []vector[In, Out], form
 			return fmt.Errorf("%s has the input of %s", v.ID, other)
 		case v.Comment == "":
 			return fmt.Errorf("%s has no comment", v.ID)
-		case !validSource.MatchString(v.Source):
+		case !sourcePattern.MatchString(v.Source):
 			return fmt.Errorf("%s has no source that the README.md knows", v.ID)
 		case v.Levels != nil && (v.Accept != nil || v.Problems != nil):
 			return fmt.Errorf("%s has a verdict beside its levels", v.ID)
@@ -1011,7 +1011,7 @@ func cover[In comparable, Out any](seen *coverage, cases []vector[In, Out], form
 		}
 		seen.ids[v.ID] = true
 		inputs[v.Input] = v.ID
-		for _, level := range levels {
+		for _, level := range allLevels {
 			want := v.at(level)
 			if (want.Accept == nil) == (len(want.Problems) == 0) {
 				return fmt.Errorf("%s: %v neither accepts nor refuses, or both", v.ID, level)
@@ -1064,71 +1064,71 @@ func (v vector[In, Out]) at(level callparams.NumberCheck) verdict[Out] {
 
 // The parsers of the four files, and MoveSourceDomain: each returns the parts of what was accepted.
 
-func parseFrom(p callparams.Parser, in text) (fromParts, error) {
+func runFrom(p callparams.Parser, in vectorText) (vectorFrom, error) {
 	from, err := p.ParseFrom(string(in))
-	return splitFrom(from), err
+	return fromVector(from), err
 }
 
-func parseTo(p callparams.Parser, in text) (toParts, error) {
+func runTo(p callparams.Parser, in vectorText) (vectorTo, error) {
 	to, err := p.ParseTo(string(in))
-	return splitTo(to), err
+	return toVector(to), err
 }
 
-func parseRequest(p callparams.Parser, in requestText) (callParts, error) {
+func runRequest(p callparams.Parser, in vectorRequest) (vectorCall, error) {
 	call, err := p.Parse(callparams.Request{From: string(in.From), To: string(in.To)})
-	return callParts{splitFrom(call.From()), splitTo(call.To())}, err
+	return vectorCall{fromVector(call.From()), toVector(call.To())}, err
 }
 
-func moveDomain(_ callparams.Parser, in requestText) (requestText, error) {
+func runMove(_ callparams.Parser, in vectorRequest) (vectorRequest, error) {
 	r, err := callparams.Request{From: string(in.From), To: string(in.To)}.MoveSourceDomain()
-	return requestText{text(r.From), text(r.To)}, err
+	return vectorRequest{vectorText(r.From), vectorText(r.To)}, err
 }
 
-func parseURI(_ callparams.Parser, in text) (uriParts, error) {
+func runURI(_ callparams.Parser, in vectorText) (vectorURI, error) {
 	uri, err := callparams.ParseSIPURI(string(in))
-	return splitURI(uri), err
+	return uriVector(uri), err
 }
 
-func splitFrom(from callparams.From) fromParts {
-	return fromParts{from.Kind().String(), text(from.User())}
+func fromVector(from callparams.From) vectorFrom {
+	return vectorFrom{from.Kind().String(), vectorText(from.User())}
 }
 
-func splitTo(to callparams.To) toParts {
-	parts := toParts{Kind: to.Kind().String()}
+func toVector(to callparams.To) vectorTo {
+	parts := vectorTo{Kind: to.Kind().String()}
 	if name, params, ok := to.Client(); ok {
-		parts.Client = &clientParts{text(name), fieldTexts(params)}
+		parts.Client = &vectorClient{vectorText(name), vectorFields(params)}
 	}
 	if uri, ok := to.SIPURI(); ok {
-		split := splitURI(uri)
+		split := uriVector(uri)
 		parts.SIP = &split
 	}
 	return parts
 }
 
-func splitURI(u callparams.SIPURI) uriParts {
-	return uriParts{
-		u.Secure, text(u.User), text(u.Password), text(u.Host), u.Port, fieldTexts(u.Params), fieldTexts(u.Headers),
+func uriVector(u callparams.SIPURI) vectorURI {
+	return vectorURI{
+		u.Secure, vectorText(u.User), vectorText(u.Password), vectorText(u.Host), u.Port, vectorFields(u.Params), vectorFields(u.Headers),
 	}
 }
 
-func fieldTexts(fields []callparams.Field) []fieldText {
-	var list []fieldText
+func vectorFields(fields []callparams.Field) []vectorField {
+	var list []vectorField
 	for _, f := range fields {
-		list = append(list, fieldText{text(f.Name), text(f.Value)})
+		list = append(list, vectorField{vectorText(f.Name), vectorText(f.Value)})
 	}
 	return list
 }
 
-// problemTexts returns what a case says of the problems of err.
-func problemTexts(t *testing.T, err error) []problem {
+// vectorProblems returns what a case says of the problems of err.
+func vectorProblems(t *testing.T, err error) []vectorProblem {
 	t.Helper()
 	var e *callparams.Error
 	require.ErrorAs(t, err, &e)
-	var list []problem
+	var list []vectorProblem
 	for _, p := range e.Problems {
-		found := problem{p.Param, p.Rule, p.Code, p.Basis().String(), p.Offset, p.Len, nil}
+		found := vectorProblem{p.Param, p.Rule, p.Code, p.Basis().String(), p.Offset, p.Len, nil}
 		if fix, ok := p.Fix(); ok {
-			found.Fix = (*text)(&fix)
+			found.Fix = (*vectorText)(&fix)
 		}
 		list = append(list, found)
 	}
@@ -1137,11 +1137,11 @@ func problemTexts(t *testing.T, err error) []problem {
 
 func TestVectors(t *testing.T) {
 	c := vectors(t)
-	runVectors(t, c.from, parseFrom)
-	runVectors(t, c.to, parseTo)
-	runVectors(t, c.pairs(), parseRequest)
-	runVectors(t, c.moves(), moveDomain)
-	runVectors(t, c.sipuri, parseURI)
+	runVectors(t, c.from, runFrom)
+	runVectors(t, c.to, runTo)
+	runVectors(t, c.pairs(), runRequest)
+	runVectors(t, c.moves(), runMove)
+	runVectors(t, c.sipuri, runURI)
 }
 
 // runVectors runs each case as a subtest, named by its id, at every level.
@@ -1150,11 +1150,11 @@ func runVectors[In comparable, Out any](
 ) {
 	for _, v := range cases {
 		t.Run(v.ID, func(t *testing.T) {
-			for _, level := range levels {
+			for _, level := range allLevels {
 				want := v.at(level)
 				got, err := parse(callparams.Parser{Numbers: level}, v.Input)
 				if want.Accept == nil {
-					assert.Equal(t, want.Problems, problemTexts(t, err), level)
+					assert.Equal(t, want.Problems, vectorProblems(t, err), level)
 				} else if assert.NoError(t, err, level) {
 					assert.Equal(t, *want.Accept, got, level)
 				}
@@ -1167,11 +1167,11 @@ func runVectors[In comparable, Out any](
 func TestMessages(t *testing.T) {
 	c := vectors(t)
 	lines := map[string]bool{}
-	addMessages(lines, c.from, parseFrom)
-	addMessages(lines, c.to, parseTo)
-	addMessages(lines, c.pairs(), parseRequest)
-	addMessages(lines, c.moves(), moveDomain)
-	addMessages(lines, c.sipuri, parseURI)
+	addMessages(lines, c.from, runFrom)
+	addMessages(lines, c.to, runTo)
+	addMessages(lines, c.pairs(), runRequest)
+	addMessages(lines, c.moves(), runMove)
+	addMessages(lines, c.sipuri, runURI)
 	golden(t, "messages.golden", strings.Join(slices.Sorted(maps.Keys(lines)), ""))
 }
 
@@ -1180,7 +1180,7 @@ func addMessages[In comparable, Out any](
 	lines map[string]bool, cases []vector[In, Out], parse func(callparams.Parser, In) (Out, error),
 ) {
 	for _, v := range cases {
-		for _, level := range levels {
+		for _, level := range allLevels {
 			_, err := parse(callparams.Parser{Numbers: level}, v.Input)
 			var e *callparams.Error
 			if errors.As(err, &e) {
