@@ -22,8 +22,8 @@ import (
 
 type kv = callparams.Field
 
-// uriSeeds are SIP URIs, and what is nearly one: every combination of a userinfo, a host with a
-// port, parameters and headers where one of the four is unusual.
+// uriSeeds are SIP URIs and texts that are nearly one. In each, one part is unusual: the userinfo,
+// the host and port, the parameters or the headers.
 func uriSeeds() (list []string) {
 	userinfos := strings.Fields(`
 		alice@ a:@ a:p@ +14155550100@ a;b=c@ a?b@ a/b,c&d=e+f$@ %00%ff@ -_.!~*'()@ 1:&=+$,@ @ :p@
@@ -66,7 +66,7 @@ func uriSeeds() (list []string) {
 }
 
 // mutated returns s with one to three bytes changed, added, taken away or repeated; most of the new
-// ones are those that the grammar names.
+// bytes are ones that the grammar names.
 func mutated(rng *rand.Rand, s string) string {
 	const named = "sip:@[]%;?&=.-:/+$,!~*'()09afAFgGzZ`#\" <>\x00\x7f\x80\xff"
 	for range 1 + rng.IntN(3) {
@@ -227,7 +227,7 @@ func TestParseSIPURIRefuses(t *testing.T) {
 	}
 }
 
-// manyParams returns n parameters with names of their own and then one that is there already.
+// manyParams returns n parameters with different names and one that repeats a name.
 func manyParams(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -271,7 +271,7 @@ func TestEverySIPByte(t *testing.T) {
 	})
 }
 
-// The byte classes of a SIP URI, written out once more.
+// The byte classes of a SIP URI, written out a second time.
 const (
 	refUnreserved  = refLetters + refDigits + "-_.!~*'()"
 	refDialledUser = refUnreserved + "&=+$,;/"
@@ -385,8 +385,8 @@ func TestParseToSIP(t *testing.T) {
 	}
 }
 
-// TestTooLong holds that what is too long is read all the same, where the whole is not, and what is
-// not too long always.
+// TestTooLong checks that a part that is too long is still read unless the whole URI is too long,
+// and that a part that is not too long is always read.
 func TestTooLong(t *testing.T) {
 	long := strings.Repeat("a", 1100)
 	for in, want := range map[string][]string{
@@ -468,8 +468,8 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestBuildRefuses holds that no part becomes another: what cannot be written is refused where it
-// stands.
+// TestBuildRefuses checks that no part becomes another: a byte that cannot be written is refused in
+// its own part.
 func TestBuildRefuses(t *testing.T) {
 	base := callparams.SIPURI{User: "a", Host: "h"}
 	host := func(h string) callparams.SIPURI { return callparams.SIPURI{User: "a", Host: h} }
@@ -501,7 +501,7 @@ func TestBuildRefuses(t *testing.T) {
 	}
 }
 
-// TestWithCopies holds that u is unchanged, also where two copies could write into the same memory.
+// TestWithCopies checks that u is unchanged, even if two copies could write into the same memory.
 func TestWithCopies(t *testing.T) {
 	shared := make([]kv, 1, 8)
 	shared[0] = kv{Name: "X-A", Value: "1"}
@@ -516,7 +516,7 @@ func TestWithCopies(t *testing.T) {
 	assert.Len(t, u.Params, 1)
 }
 
-// TestBuildEveryByte holds NoInjection for every byte in every part, alone and between others.
+// TestBuildEveryByte checks NoInjection for every byte in every part, alone and between others.
 func TestBuildEveryByte(t *testing.T) {
 	for c := range 256 {
 		for _, s := range []string{string([]byte{byte(c)}), string([]byte{'a', byte(c), 'b'})} {
@@ -527,7 +527,7 @@ func TestBuildEveryByte(t *testing.T) {
 	}
 }
 
-// FuzzBuild holds NoInjection: the parts of a URI that is built come back unchanged, or the URI is
+// FuzzBuild checks NoInjection: the parts of a URI that is built come back unchanged, or the URI is
 // refused.
 func FuzzBuild(f *testing.F) {
 	f.Add("alice", "", "example.com", uint16(0), "transport", "tls", "X-Account", "42")
@@ -577,7 +577,7 @@ func requireBuild(
 	requireBuildable(t, user, paramName, paramValue, headerName, headerValue)
 }
 
-// requireUnchanged checks that uri, written and read, has the parts that it had, or is refused.
+// requireUnchanged requires that uri, written and read again, has the same parts or is refused.
 func requireUnchanged(t *testing.T, uri callparams.SIPURI) {
 	parts, err := callparams.ParseSIPURI(uri.String())
 	if err == nil {
@@ -595,8 +595,8 @@ func requireUnchanged(t *testing.T, uri callparams.SIPURI) {
 	require.Equal(t, uri, parts)
 }
 
-// requireBuildable checks that any bytes can be built into each part where the rules leave them,
-// and that To refuses the rest.
+// requireBuildable requires that every byte can be built into each part, except those that the
+// rules forbid there.
 func requireBuildable(t *testing.T, user, paramName, paramValue, headerName, headerValue string) {
 	if len(user)+len(paramName)+len(paramValue) > 70 || len(headerName)+len(headerValue) > 300 {
 		return // escaped, it could be too long
@@ -676,7 +676,7 @@ func TestIsTwilioHost(t *testing.T) {
 
 // ---- RFC 3261's grammar ----
 
-// FuzzSIPURI holds Grammar on any text, and Validity, Spans and Fixes of ParseSIPURI.
+// FuzzSIPURI checks Grammar on any text, and Validity, Spans and Fixes of ParseSIPURI.
 func FuzzSIPURI(f *testing.F) {
 	for _, s := range slices.Concat(seeds(), uriSeeds()) {
 		f.Add(s)
@@ -693,7 +693,7 @@ func FuzzSIPURI(f *testing.F) {
 	})
 }
 
-// TestSIPURIAgrees holds Grammar on the seeds, on mutations of them and on texts walked from the
+// TestSIPURIAgrees checks Grammar on the seeds, on mutations of them and on texts walked from the
 // grammar.
 func TestSIPURIAgrees(t *testing.T) {
 	rfc := readGrammar(t)
@@ -725,7 +725,7 @@ func TestSIPURIAgrees(t *testing.T) {
 	}
 }
 
-// TestDivergences holds that the grammar accepts what the package comment says that ParseSIPURI
+// TestDivergences checks that the grammar accepts what the package comment says that ParseSIPURI
 // refuses.
 func TestDivergences(t *testing.T) {
 	rfc := readGrammar(t)
@@ -739,7 +739,7 @@ func TestDivergences(t *testing.T) {
 	}
 }
 
-// requireURI requires Grammar of s, and the other laws that ParseSIPURI has to keep.
+// requireURI requires Grammar of s, and Validity, Spans and Fixes.
 func requireURI(t *testing.T, rfc *abnfGrammar, s string) {
 	uri, err := callparams.ParseSIPURI(s)
 	require.Equal(t, rfc.wants(s), err == nil, "%q: %v", s, err)
@@ -770,8 +770,8 @@ type abnfNode struct {
 	min, max int         // how often a repeat repeats; the first and the last byte of a range
 }
 
-// readGrammar reads testdata/rfc3261.abnf, with two rules more: what either scheme makes a URI, and
-// the same where every parameter is an other-param.
+// readGrammar reads testdata/rfc3261.abnf, and adds two rules: a URI with either scheme, and
+// the same with every parameter read as other-param.
 func readGrammar(t testing.TB) *abnfGrammar {
 	text, err := os.ReadFile("testdata/rfc3261.abnf")
 	require.NoError(t, err)
@@ -800,7 +800,7 @@ URI-of-other-params = ( "sip:" / "sips:" ) [ userinfo ] hostport *( ";" other-pa
 	return g
 }
 
-// requireNamed checks that every rule that n names is there.
+// requireNamed requires that every rule that n names is defined.
 func (g *abnfGrammar) requireNamed(t testing.TB, n *abnfNode) {
 	if n.kind == "rule" {
 		require.Contains(t, g.rules, n.text)
@@ -810,8 +810,7 @@ func (g *abnfGrammar) requireNamed(t testing.TB, n *abnfNode) {
 	}
 }
 
-// wants reports whether ParseSIPURI must accept s: whether the grammar does, but for the
-// divergences.
+// wants reports whether ParseSIPURI must accept s: the grammar matches and no divergence applies.
 func (g *abnfGrammar) wants(s string) bool {
 	if !g.matches("URI-of-other-params", s) {
 		return false
@@ -979,7 +978,7 @@ func (g *abnfGrammar) ends(n *abnfNode, s string, starts []int) (ends []int) {
 	return slices.Compact(ends)
 }
 
-// walk writes a text that n matches, with the choices that rng makes.
+// walk writes a text that n matches; rng makes the choices.
 func (g *abnfGrammar) walk(b *strings.Builder, rng *rand.Rand, n *abnfNode) {
 	switch n.kind {
 	case "/":
@@ -1045,8 +1044,8 @@ func ExampleIsTwilioHost() {
 
 // ---- Benchmarks ----
 
-// TestNoSIPAllocs holds that a SIP URI that is accepted allocates nothing, and one that is built
-// twice.
+// TestNoSIPAllocs checks that a SIP URI that is accepted allocates nothing, and that building
+// one allocates at most twice.
 func TestNoSIPAllocs(t *testing.T) {
 	var params, headers strings.Builder
 	for i := range 80 {

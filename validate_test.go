@@ -37,8 +37,8 @@ import (
 
 // ---- Laws ----
 //
-// Each law holds for every input. The tests that hold it stand behind its name and cite it by that
-// name.
+// Each law holds for every input. The tests that check it stand behind its name and cite it by
+// that name.
 //
 //	RoundTrip    parsing the String of a From or a To gives an equal value: FuzzParse
 //	NoInjection  the parts of a SIP URI that is built are those of its text, whatever bytes they
@@ -120,7 +120,7 @@ func spans(t testing.TB, err error) []string {
 	return list
 }
 
-// The parsers, without what they return beside the error.
+// The parsers, reduced to their errors.
 
 func errFrom(s string) error { _, err := callparams.ParseFrom(s); return err }
 func errTo(s string) error   { _, err := callparams.ParseTo(s); return err }
@@ -182,8 +182,8 @@ sip:fay@example.com?X-Twilio-Secret=1`, "\n"),
 		"sip:a@h.example?X-A="+strings.Repeat("b", 1020), "sip:a@h"+strings.Repeat(";", 40))
 }
 
-// mutations yields s, and s with each byte changed to any other, with any byte put before it, and
-// without it.
+// mutations yields s, and for each of its bytes: s with that byte changed to any other, with any
+// byte before it, and without it.
 func mutations(s string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		if !yield(s) {
@@ -223,8 +223,8 @@ func refHasPrefix(s, prefix string) bool {
 
 // ---- The package ----
 
-// FuzzParse holds RoundTrip, NoInjection, Validity, Spans, Fixes, Levels, Redaction and Text on any
-// From and To.
+// FuzzParse checks RoundTrip, NoInjection, Validity, Spans, Fixes, Levels, Redaction and Text on
+// any From and To.
 func FuzzParse(f *testing.F) {
 	c := vectors(f)
 	for _, v := range c.from {
@@ -295,7 +295,7 @@ func TestPatternsAgree(t *testing.T) {
 			from, err := shape.ParseFrom(m)
 			ok := isPhone || userPattern.MatchString(m) || callerPattern.MatchString(m)
 			if ok != (err == nil) || ok && from.String() != m {
-				assert.Fail(t, "disagree", "From %q: want %v: %v", m, ok, err)
+				assert.Fail(t, "disagree", "From %q: must be %v: %v", m, ok, err)
 			}
 			to, err := shape.ParseTo(m)
 			if to.Kind() == callparams.KindSIP {
@@ -304,7 +304,7 @@ func TestPatternsAgree(t *testing.T) {
 			}
 			ok = isPhone && !withheldPattern.MatchString(m) || clientPattern.MatchString(m)
 			if ok != (err == nil) || ok && to.String() != m {
-				assert.Fail(t, "disagree", "To %q: want %v: %v", m, ok, err)
+				assert.Fail(t, "disagree", "To %q: must be %v: %v", m, ok, err)
 			}
 		}
 	}
@@ -349,7 +349,7 @@ func TestEveryByte(t *testing.T) {
 	})
 }
 
-// The byte classes, written out once more.
+// The byte classes, written out a second time.
 const (
 	refLetters    = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	refDigits     = "0123456789"
@@ -357,9 +357,8 @@ const (
 	refClientName = refLetters + refDigits + "!$'()*+,-./:;=_~" // and @, in To only
 )
 
-// A byteTest puts every byte between before and after. Those in allowed are accepted there, all
-// others refused. What stands in allowed and not in the class starts another part of the value
-// there.
+// A byteTest puts every byte between before and after. Those in allowed are accepted, all
+// others are refused. A byte of allowed that is not in the class starts another part of the value.
 type byteTest struct {
 	name          string
 	parse         func(string) error
@@ -379,7 +378,7 @@ func testBytes(t *testing.T, tests []byteTest) {
 }
 
 // An escapeTest puts every byte, escaped, between before and after. Those that allowed matches are
-// accepted there.
+// accepted.
 type escapeTest struct {
 	parse         func(string) error
 	before, after string
@@ -410,7 +409,7 @@ func TestEveryEscape(t *testing.T) {
 	})
 }
 
-// TestNoAllocs holds that what is accepted allocates nothing.
+// TestNoAllocs checks that what is accepted allocates nothing.
 func TestNoAllocs(t *testing.T) {
 	r := callparams.Request{From: "+14155550100", To: "+14155552671"}
 	testAllocs(t, 0, func() error { return r.Validate() })
@@ -435,8 +434,8 @@ func testAllocs(t *testing.T, n int, run func() error) {
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = run() }), float64(n))
 }
 
-// TestConcurrent asks for the lengths of calling codes that nobody asked for before from many
-// goroutines; the race detector watches.
+// TestConcurrent parses numbers of every calling code in many goroutines at once, for the race
+// detector.
 func TestConcurrent(*testing.T) {
 	var group sync.WaitGroup
 	for range 8 {
@@ -675,8 +674,7 @@ type fromOrTo interface {
 	AppendText([]byte) ([]byte, error)
 }
 
-// requireText requires Text of v, which the zero Parser accepts, and reads it back into what into
-// points to.
+// requireText requires Text of v, which the zero Parser accepts. It reads the text back into *into.
 func requireText[V fromOrTo, P interface {
 	*V
 	UnmarshalText([]byte) error
@@ -743,7 +741,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestFixInPair holds that a fix suits the other value too.
+// TestFixInPair checks that a fix is also accepted beside the other value.
 func TestFixInPair(t *testing.T) {
 	for _, r := range []callparams.Request{
 		{From: "+14155552671", To: "+1 (415) 555-2671"},
@@ -842,7 +840,7 @@ func TestMoveSourceDomain(t *testing.T) {
 	}
 }
 
-// requireMove checks that MoveSourceDomain changes nothing but what it says.
+// requireMove requires that MoveSourceDomain changes only From and one header of To.
 func requireMove(t *testing.T, r callparams.Request) {
 	moved, err := r.MoveSourceDomain()
 	if err != nil {
@@ -872,7 +870,7 @@ func TestParseToPhone(t *testing.T) {
 	const ok = ""
 	for _, test := range []struct{ in, shape, possible, assigned, fix string }{
 		{"+14155552671", ok, ok, ok, ""},
-		{"+15005550001", ok, ok, ok, ""}, // to 9: the vendor's test numbers
+		{"+15005550001", ok, ok, ok, ""}, // to 9: Twilio's test numbers
 		{"+15005550002", ok, ok, ok, ""},
 		{"+15005550003", ok, ok, ok, ""},
 		{"+15005550004", ok, ok, ok, ""},
@@ -929,8 +927,8 @@ func TestParseToPhone(t *testing.T) {
 	}
 }
 
-// TestFixChangesNothing holds that asking for a fix leaves what the parser remembers of a calling
-// code as it is.
+// TestFixChangesNothing checks that Fix does not change what the parser remembers of a calling
+// code.
 func TestFixChangesNothing(t *testing.T) {
 	_, err := callparams.ParseTo("+0491701234567")
 	_, ok := problemList(t, err)[0].Fix()
@@ -939,7 +937,7 @@ func TestFixChangesNothing(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// TestEveryCallingCode holds Lengths: every calling code, with every number of digits after it, is
+// TestEveryCallingCode checks Lengths: every calling code, with every number of digits after it, is
 // as possible as the metadata says. Shape accepts a number that is refused for that.
 func TestEveryCallingCode(t *testing.T) {
 	shape := callparams.Parser{Numbers: callparams.Shape}
@@ -1039,8 +1037,8 @@ func TestErrorText(t *testing.T) {
 		"(21213, byte 0)")
 }
 
-// TestErrorJSON holds the vendor's error body, which its Go SDK reads into Code, Message, MoreInfo
-// and Status.
+// TestErrorJSON checks the form of Twilio's error body, which its Go SDK reads into Code, Message,
+// MoreInfo and Status.
 func TestErrorJSON(t *testing.T) {
 	err := callparams.Request{From: "sip:+1234@x", To: "+14155552671"}.Validate()
 	text, jsonErr := json.Marshal(err)
@@ -1058,7 +1056,7 @@ func TestErrorJSON(t *testing.T) {
 	}`, string(text))
 }
 
-// TestSixteenProblems holds the cap: 17 headers are wrong, the first 16 are reported.
+// TestSixteenProblems checks the cap: of 17 headers that are wrong, the first 16 are reported.
 func TestSixteenProblems(t *testing.T) {
 	_, err := callparams.ParseTo("sip:a@h?" + strings.Repeat("A=1&", 16) + "A=1")
 	list := problemList(t, err)
@@ -1066,7 +1064,7 @@ func TestSixteenProblems(t *testing.T) {
 	assert.Equal(t, len("sip:a@h?")+15*len("A=1&"), list[15].Offset)
 }
 
-// TestUnreadTail holds that a refusal is the same, whatever follows what is read of a value.
+// TestUnreadTail checks that the unread rest of a long value does not change the refusal.
 func TestUnreadTail(t *testing.T) {
 	tail := strings.Repeat("1", 1<<20)
 	for in, want := range map[string]string{
@@ -1087,8 +1085,8 @@ func TestUnreadTail(t *testing.T) {
 	}
 }
 
-// TestRules holds that each rule has what its users are promised, and that the README's table is
-// theirs.
+// TestRules checks that each rule has codes, a basis and a summary, and that the README's table
+// shows them.
 func TestRules(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| rule | codes | basis | refused is |\n|---|---|---|---|\n")
@@ -1159,7 +1157,7 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-// redactedText returns the redacted form of s, whatever it is.
+// redactedText returns the redacted form of any s.
 func redactedText(s string) string {
 	return strings.TrimPrefix(callparams.Request{To: s}.String(), "From  To ")
 }
@@ -1202,7 +1200,7 @@ func requireMask(t *testing.T, s string) {
 	}
 }
 
-// FuzzRedact holds Redaction for a secret wherever a value can hold one, between any other bytes.
+// FuzzRedact checks Redaction for a secret wherever a value can hold one, between any other bytes.
 func FuzzRedact(f *testing.F) {
 	for _, s := range seeds() {
 		for i := range secretValues("", "") {
@@ -1229,7 +1227,7 @@ const (
 	secretNumber = "7491830562"
 )
 
-// secretValues returns values with a secret where nothing may be seen, whatever a and b are.
+// secretValues returns values with a secret in a place that is masked, whatever a and b are.
 func secretValues(a, b string) []string {
 	// What joins fields would make a part of a's end the name of another field, which may be seen.
 	inField := strings.NewReplacer("?", "", "&", "", ";", "").Replace(a)
@@ -1258,7 +1256,8 @@ func secretValues(a, b string) []string {
 	}
 }
 
-// requireHidden checks that form, which was made of s, has no four bytes in a row of a secret.
+// requireHidden requires that form, which was made of s, does not show four bytes of a secret in a
+// row.
 func requireHidden(t *testing.T, s, form string) {
 	for _, secret := range []string{secretName, secretNumber} {
 		for i := range len(secret) - 3 {
@@ -1270,10 +1269,10 @@ func requireHidden(t *testing.T, s, form string) {
 	}
 }
 
-// addressPattern is how package fmt writes a pointer, which can look like four bytes of the number.
+// addressPattern matches a pointer as fmt prints it: it can look like four bytes of the number.
 var addressPattern = regexp.MustCompile(`0x[0-9a-f]+`)
 
-// shownForms returns all that may be logged of what is made of s.
+// shownForms returns every text that may be logged about s, in any role.
 func shownForms(t *testing.T, s string) (list []string) {
 	withFrom := callparams.Request{From: s, To: "sip:bob@example.com"}
 	withTo := callparams.Request{From: "+14155550100", To: s}
@@ -1322,8 +1321,8 @@ func shownError(t *testing.T, err error) (list []string) {
 	return list
 }
 
-// shownByFmt returns what package fmt, JSON and slog make of each of values, none of which is a
-// From, a To or a SIPURI: the text of those is for the wire.
+// shownByFmt returns what fmt, JSON and slog make of each of values. A From, To or SIPURI must not
+// be among them: their text is for the wire.
 func shownByFmt(values ...any) (list []string) {
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
@@ -1439,10 +1438,10 @@ func TestLoadVectorsRefuses(t *testing.T) {
 		{"unknown field of a problem", "to", `"offset"`, `"ofset"`, "unknown field"},
 		{"field of another file", "from", accept, accept + `, "moved": {}`, "unknown field"},
 		{"hex of UTF-8", "from", `"2b31343135ff35353532363731"`, `"61"`, "valid UTF-8"},
-		{"hex that is none", "from", `"2b31343135ff35353532363731"`, `"fg"`, "invalid byte"},
+		{"malformed hex", "from", `"2b31343135ff35353532363731"`, `"fg"`, "invalid byte"},
 		{"text behind the cases", "from", "\n}\n", "\n}\n{}", "more than one"},
 		{"cases of another file", "from", `"parses": "from"`, `"parses": "to"`, "parses"},
-		{"id with a space", "from", `"from-phone"`, `"from phone"`, "is no id"},
+		{"id with a space", "from", `"from-phone"`, `"from phone"`, "is not an id"},
 		{"id twice", "from", `"from-phone-article"`, `"from-phone"`, "have the id from-phone"},
 		{"id of another file", "to", `"to-empty"`, `"from-empty"`, "have the id from-empty"},
 		{"input twice", "from", `"+123456789"`, `"+14155552671"`, "has the input of from-phone"},
@@ -1496,7 +1495,7 @@ type vector[In comparable, Out any] struct {
 	} `json:"levels"`
 }
 
-// A requestVector also says what MoveSourceDomain makes of its input, where that is of interest.
+// A requestVector also says what MoveSourceDomain makes of its input, if the case says so.
 type requestVector struct {
 	vector[vectorRequest, vectorCall]
 	Moved *verdict[vectorRequest] `json:"moved"`
@@ -1555,7 +1554,7 @@ type (
 	}
 )
 
-// A vectorText is a string; {"hex": "ff"} in JSON if it is no valid UTF-8.
+// A vectorText is a string; {"hex": "ff"} in JSON if it is not valid UTF-8.
 type vectorText string
 
 func (s *vectorText) UnmarshalJSON(data []byte) error {
@@ -1570,7 +1569,7 @@ func (s *vectorText) UnmarshalJSON(data []byte) error {
 	}
 	raw, err := hex.DecodeString(encoded.Hex)
 	if err == nil && utf8.Valid(raw) {
-		err = errors.New("hex stands for valid UTF-8, want a string")
+		err = errors.New("hex stands for valid UTF-8: write a string")
 	}
 	*s = vectorText(raw)
 	return err
@@ -1651,7 +1650,7 @@ func (c corpus) pairs() []vector[vectorRequest, vectorCall] {
 	return cases
 }
 
-// moves returns those cases of request.json that say so as cases of MoveSourceDomain.
+// moves returns the cases of MoveSourceDomain, which are in request.json.
 func (c corpus) moves() []vector[vectorRequest, vectorRequest] {
 	var cases []vector[vectorRequest, vectorRequest]
 	for _, v := range c.request {
@@ -1665,7 +1664,7 @@ func (c corpus) moves() []vector[vectorRequest, vectorRequest] {
 	return cases
 }
 
-// A coverage is what the cases read so far have shown.
+// A coverage says what the cases that were read so far cover.
 type coverage struct {
 	ids     map[string]bool
 	forms   map[string]bool
@@ -1683,7 +1682,7 @@ var (
 		`^(RFC [0-9]+ §|E\.164 §|vendor: |libphonenumber$|observed$|assumed$)`)
 )
 
-// cover notes what cases show, and refuses those that are malformed or repeat another.
+// cover adds cases to seen. It refuses those that are malformed or repeat another.
 func cover[In comparable, Out any](
 	seen *coverage, cases []vector[In, Out], form func(Out) string,
 ) error {
@@ -1691,7 +1690,7 @@ func cover[In comparable, Out any](
 	for _, v := range cases {
 		switch other, again := inputs[v.Input]; {
 		case !idPattern.MatchString(v.ID):
-			return fmt.Errorf("%q is no id", v.ID)
+			return fmt.Errorf("%q is not an id", v.ID)
 		case seen.ids[v.ID]:
 			return fmt.Errorf("two cases have the id %s", v.ID)
 		case again:
@@ -1747,7 +1746,7 @@ func (seen coverage) missing() error {
 	return nil
 }
 
-// at returns what v wants at level.
+// at returns the verdict of v at level.
 func (v vector[In, Out]) at(level callparams.NumberCheck) verdict[Out] {
 	switch {
 	case v.Levels == nil:
@@ -1834,7 +1833,7 @@ func golden(t *testing.T, name, got string) {
 	assert.Equal(t, string(want), got, "go test -run '^%s$' . -update writes %s", t.Name(), name)
 }
 
-// TestAPI holds that no exported declaration changes unseen.
+// TestAPI checks that an exported declaration changes only together with testdata/api.txt.
 func TestAPI(t *testing.T) {
 	var api []string
 	files := token.NewFileSet()
@@ -1857,7 +1856,7 @@ func TestAPI(t *testing.T) {
 	golden(t, "api.txt", strings.Join(api, ""))
 }
 
-// TestReadmeCode holds that the README's Go code is that of the examples, word for word.
+// TestReadmeCode checks that the README's Go code is that of the examples, word for word.
 func TestReadmeCode(t *testing.T) {
 	var code strings.Builder
 	for _, name := range []string{"sipuri_test.go", "examples/twilio/readme_test.go"} {
