@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
@@ -283,7 +284,6 @@ const (
 // TestEverySIPEscape puts every byte, escaped, where escapes may stand in a SIP URI, and into a
 // host.
 func TestEverySIPEscape(t *testing.T) {
-	printablePattern := regexp.MustCompile(`[^\x00-\x1f\x7f]`)
 	testEscapes(t, []escapeTest{
 		{errURI, "sip:", "@h", octetPattern},
 		{errURI, "sip:a:", "@h", octetPattern},
@@ -299,6 +299,340 @@ func TestEverySIPEscape(t *testing.T) {
 		{errURI, "sip:h", "", nonePattern},
 	})
 }
+
+// TestProblemsAtEveryByte checks the exact problems of SIP URIs with any byte changed, added or
+// taken away, and Spans for each.
+func TestProblemsAtEveryByte(t *testing.T) {
+	for _, s := range []string{
+		"sip:a%41@h.b:1;n%41=v;m?X-A=b&X-B%41=c%41", "sip:a:b@[::1];a;b",
+		"sip:a%00%0D@h;p=%00;%7f%7Fx?X-A=%0d%0A", "sips:1.2.3.4;transport=tls;secure=true",
+		"sip:shop.sip.us1.twilio.com?A=1&amp;X-B=2", "sip:10.0.0.1",
+	} {
+		for m := range mutations(s) {
+			requireSpans(t, m)
+		}
+	}
+}
+
+// TestExactProblems checks all problems of a few URIs, to check refProblems too.
+func TestExactProblems(t *testing.T) {
+	for in, want := range map[string]string{
+		`sip:h;a"b;=v`:           "sip.param 7+1, sip.param 10+0",
+		`sip:a@h?x="*`:           "header.syntax 10+1",
+		`sip:a@h?x=""*"`:         "header.syntax 10+2",
+		`sip:a@h;a"=v`:           "sip.param 9+2",
+		"sip:a@h_0":              "sip.host 7+1",
+		"sip:a@h__":              "sip.host 7+2",
+		"sip:a@h_:x;=?":          "sip.host 7+1, sip.port 9+1, sip.param 11+0, header.syntax 13+0",
+		`sip:a:p"&b@h`:           "sip.password 7+1",
+		`sip:""a"@`:              "sip.user 4+2, sip.host 9+0",
+		`sip:"%@h`:               "sip.user 4+1",
+		"sip:a%%41@h":            "sip.user 5+1",
+		"sip:a@[::1;p=?=":        "sip.host 6+7, header.syntax 14+0",
+		"sip:a@h;a;b;A;%62=1;%":  "sip.param 12+1, sip.param 14+3, sip.param 20+1",
+		"sip:a@h;a=;a;a":         "sip.param 10+0, sip.param 13+1",
+		"sip:h?a=1&amp;b=2&amp;": "header.twiml 9+5, header.twiml 17+5",
+	} {
+		assert.Equal(t, want, strings.Join(spans(t, errURI(in)), ", "), in)
+		requireSpans(t, in)
+	}
+	for in, want := range map[string]string{
+		"sip:bob@h?X-A=%0d%20":     "header.value 14+3",
+		"sip:bob@h?X-A=%0d%00a%7F": "header.value 14+6",
+		"sip:%00%0ab%00@h":         "sip.user 4+6",
+		"sip:a?b?c@h":              "sip.user 5+1",
+		"sip:a;b:c:d@h":            "sip.password 7+4",
+		"sip:h;%00%01=%02;p=a%02":  "sip.param 6+6, sip.param 20+3",
+		"sip:h?%3a%3b=1&X-:=%0d":   "header.name 6+3, header.name 17+1",
+	} {
+		got := strings.ReplaceAll(strings.Join(spans(t, errTo(in)), ", "), "To ", "")
+		assert.Equal(t, want, got, in)
+		requireSpans(t, in)
+	}
+}
+
+// requireSpans requires that s, if it has a SIP scheme, has exactly the problems of refProblems.
+func requireSpans(t *testing.T, s string) {
+	if refScheme(s) == 0 || len(s) > 254+1+1023 {
+		return
+	}
+	for dial, err := range map[bool]error{false: errURI(s), true: errTo(s)} {
+		var got []refProblem
+		var e *callparams.Error
+		if errors.As(err, &e) {
+			for _, p := range e.Problems {
+				got = append(got, refProblem{p.Rule, p.Offset, p.Len})
+			}
+		}
+		if want := refProblems(s, dial); len(want) <= 16 && !slices.Equal(want, got) {
+			require.Equal(t, want, got, "dial %v: %q", dial, s)
+		}
+	}
+}
+
+// A refProblem says which bytes break which rule.
+type refProblem struct {
+	rule   callparams.Rule
+	off, n int
+}
+
+// A refReader reads a SIP URI part by part, as slowly and plainly as it can be done. It reports one
+// problem for each broken part, about the first run of bad bytes.
+type refReader struct {
+	dial bool
+	list []refProblem
+}
+
+func refProblems(s string, dial bool) []refProblem {
+	r := &refReader{dial: dial}
+	host := max(refScheme(s), strings.IndexByte(s, '@')+1)
+	uri, headers, hasHeaders := strings.Cut(s[host:], "?")
+	uri = s[:host] + uri
+	if dial && len(uri) > 254 {
+		r.add("sip.length", 254, len(uri)-254)
+	}
+	if dial && len(headers) > 1023 {
+		r.add("header.length", len(uri)+1+1023, len(headers)-1023)
+	}
+	if host > refScheme(s) {
+		r.userinfo(refScheme(s), s[refScheme(s):host-1])
+	}
+	r.params(uri, r.port(uri, r.host(uri, host)))
+	for off := len(uri) + 1; hasHeaders; off += len("&") {
+		var header string
+		header, headers, hasHeaders = strings.Cut(headers, "&")
+		r.header(off, header, s[off-1] == '&')
+		off += len(header)
+	}
+	slices.SortStableFunc(r.list, func(a, b refProblem) int { return a.off - b.off })
+	return r.list
+}
+
+func (r *refReader) add(rule callparams.Rule, off, n int) bool {
+	r.list = append(r.list, refProblem{rule, off, n})
+	return true
+}
+
+// broken adds the first run of bytes of text that are not in class, or a % that starts no escape.
+// One = is fine if equals is set.
+func (r *refReader) broken(rule callparams.Rule, off int, text, class string, equals bool) bool {
+	in := func(i int) bool { return strings.IndexByte(class, text[i]) >= 0 }
+	i := 0
+	for i < len(text) && (in(i) || escapePattern.MatchString(text[i:]) || equals && text[i] == '=') {
+		switch text[i] {
+		case '%':
+			i += 3
+		case '=':
+			equals = false
+			i++
+		default:
+			i++
+		}
+	}
+	if i == len(text) {
+		return false
+	}
+	n := 1
+	for text[i] != '%' && text[i] != '?' && i+n < len(text) && text[i+n] != '%' && !in(i+n) {
+		n++
+	}
+	return r.add(rule, off+i, n)
+}
+
+var escapePattern = regexp.MustCompile(`^%[0-9A-Fa-f]{2}`)
+
+// escaped adds the first run of escapes for bytes that allow does not match.
+func (r *refReader) escaped(rule callparams.Rule, off int, text string, allow *regexp.Regexp) bool {
+	start := -1
+	i := 0
+	for i < len(text) {
+		width, c := 1, ""
+		if text[i] == '%' {
+			width, c = 3, refUnescape(text[i:i+3])
+		}
+		bad := width == 3 && !allow.MatchString(c)
+		if bad && start < 0 {
+			start = i
+		}
+		if !bad && start >= 0 {
+			break
+		}
+		i += width
+	}
+	return start >= 0 && r.add(rule, off+start, i-start)
+}
+
+var printablePattern = regexp.MustCompile(`[^\x00-\x1f\x7f]`)
+
+func (r *refReader) userinfo(off int, text string) {
+	class := refDialledUser + "?"
+	if r.dial {
+		class = refDialledUser
+	}
+	user, password, colon := strings.Cut(text, ":")
+	switch {
+	case user == "":
+		r.add("sip.user", off, 0)
+	case r.broken("sip.user", off, user, class, false):
+	case r.dial:
+		r.escaped("sip.user", off, user, printablePattern)
+	}
+	switch {
+	case colon && r.dial:
+		r.add("sip.password", off+len(user), len(text)-len(user))
+	case colon:
+		r.broken("sip.password", off+len(user)+1, password, refUnreserved+"&=+$,", false)
+	}
+}
+
+var (
+	hostPattern   = regexp.MustCompile(`^(\[[^]]*\]|[A-Za-z0-9.-]*)`)
+	labelPattern  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+	domainPattern = regexp.MustCompile(`(?i)^.*\.sip\.(?:([^.]+)\.)?twilio\.com\.?$`)
+)
+
+// host returns where the host ends.
+func (r *refReader) host(uri string, start int) (end int) {
+	host := hostPattern.FindString(uri[start:])
+	end = start + len(host)
+	switch {
+	case host == "" && strings.HasPrefix(uri[start:], "["):
+		r.add("sip.host", start, len(uri)-start)
+		return len(uri)
+	case end < len(uri) && uri[end] != ':' && uri[end] != ';':
+		part := uri[end:]
+		part = part[:strings.IndexAny(part+";", ":;")]
+		bad := len(part) - len(strings.TrimLeftFunc(part, func(c rune) bool {
+			return !strings.ContainsRune(refLetters+refDigits+"-.", c)
+		}))
+		r.add("sip.host", end, max(1, bad))
+		return end + len(part)
+	case host == "":
+		r.add("sip.host", start, 0)
+	case refIsName(host):
+		domain := domainPattern.FindStringSubmatch(host)
+		if domain == nil || !r.dial {
+			break
+		}
+		if uri[start-1] != '@' {
+			r.add("sip.domain.user", start, 0)
+		}
+		if edge := refLower(domain[1]); edge != "" && edge != "us1" && edge != "us1-ix" {
+			i := strings.LastIndex(refLower(host), edge+".twilio.com")
+			r.add("sip.domain.edge", start+i, len(edge))
+		}
+	default:
+		addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+		if err != nil || addr.Zone() != "" || addr.Is6() != (host[0] == '[') {
+			r.add("sip.host", start, len(host))
+		} else if r.dial && refIsPrivate(addr.Unmap()) {
+			r.add("sip.private", start, len(host))
+		}
+	}
+	return end
+}
+
+// refIsName reports whether host is labels with dots between, and starts its last with a letter.
+func refIsName(host string) bool {
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	for _, label := range labels {
+		if !labelPattern.MatchString(label) {
+			return false
+		}
+	}
+	return strings.Contains(refLetters, labels[len(labels)-1][:1])
+}
+
+func refIsPrivate(addr netip.Addr) bool {
+	for prefix := range strings.FieldsSeq(`
+		0.0.0.0/32 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16
+		224.0.0.0/4 255.255.255.255/32 ::/128 ::1/128 fc00::/7 fe80::/10 ff00::/8`) {
+		if netip.MustParsePrefix(prefix).Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// port returns where the port ends, which may start at i.
+func (r *refReader) port(uri string, i int) (end int) {
+	if i == len(uri) || uri[i] == ';' {
+		return i
+	}
+	port, _, _ := strings.Cut(uri[i+1:], ";")
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		r.add("sip.port", i+1, len(port))
+	}
+	return i + 1 + len(port)
+}
+
+func (r *refReader) params(uri string, i int) {
+	seen := map[string]bool{}
+	for i < len(uri) {
+		off := i + 1
+		text, _, _ := strings.Cut(uri[off:], ";")
+		i = off + len(text)
+		name, value, equals := strings.Cut(text, "=")
+		if r.broken("sip.param", off, text, refParamChar, true) {
+			continue
+		}
+		key, word := refLower(refUnescape(name)), refLower(refUnescape(value))
+		valueOff := i - len(value)
+		switch {
+		case name == "":
+			r.add("sip.param", off, 0)
+		case equals && value == "":
+			r.add("sip.param", i, 0)
+		case seen[key] && !(r.dial && len(uri) > 254):
+			r.add("sip.param", off, len(name))
+		case !r.dial:
+		case r.escaped("sip.param", off, name, printablePattern):
+		case r.escaped("sip.param", valueOff, value, printablePattern):
+		case key == "transport" && !slices.Contains([]string{"udp", "tcp", "tls"}, word):
+			r.add("sip.transport", valueOff, len(value))
+		case key == "secure" && !slices.Contains([]string{"true", "false"}, word):
+			r.add("sip.secure", valueOff, len(value))
+		}
+		seen[key] = seen[key] || name != "" && (value != "" || !equals)
+	}
+}
+
+func (r *refReader) header(off int, text string, follows bool) {
+	before := len(r.list)
+	name, value, equals := strings.Cut(text, "=")
+	switch {
+	case r.broken("header.syntax", off, text, refHeaderChar, true):
+		if follows && strings.HasPrefix(text, "amp;") {
+			r.list[before] = refProblem{"header.twiml", off - 1, len("&amp;")}
+		}
+		return
+	case name == "":
+		r.add("header.syntax", off, 0)
+		return
+	case !equals:
+		r.add("header.syntax", off+len(text), 0)
+		return
+	case !r.dial:
+		return
+	}
+	for i := 0; i < len(name); {
+		width := max(1, len(escapePattern.FindString(name[i:])))
+		if !tokenPattern.MatchString(refUnescape(name[i : i+width])) {
+			r.add("header.name", off+i, width)
+			return
+		}
+		i += width
+	}
+	plain := refUnescape(name)
+	if !deliveredPattern.MatchString(plain) || reservedPattern.MatchString(plain) {
+		r.add("header.allowed", off, len(name))
+		return
+	}
+	r.escaped("header.value", off+len(name)+1, value, visiblePattern)
+}
+
+var deliveredPattern = regexp.MustCompile(
+	`^(?i:x-.*|user-to-user|remote-party-id|p-preferred-identity|p-called-party-id)$`)
 
 // ---- Dialling ----
 
@@ -741,6 +1075,7 @@ func TestDivergences(t *testing.T) {
 
 // requireURI requires Grammar of s, and Validity, Spans and Fixes.
 func requireURI(t *testing.T, rfc *abnfGrammar, s string) {
+	requireSpans(t, s)
 	uri, err := callparams.ParseSIPURI(s)
 	require.Equal(t, rfc.wants(s), err == nil, "%q: %v", s, err)
 	if err != nil {

@@ -47,7 +47,8 @@ import (
 //	Validity     a value is valid if and only if there is no error, and zero if there is one;
 //	             nothing panics: FuzzParse, FuzzSIPURI
 //	Spans        a problem's span lies inside its value; problems of To stand before those of
-//	             From, each in order of offset: FuzzParse, FuzzSIPURI
+//	             From, each in order of offset: FuzzParse, FuzzSIPURI. Which problems there are, and
+//	             their spans: TestProblemsAtEveryByte, TestPatternsAgree
 //	Fixes        the same parser accepts a fix in the value's place: FuzzParse, FuzzSIPURI
 //	Levels       Shape accepts what Possible accepts, and Possible what Assigned accepts: FuzzParse
 //	Redaction    no redacted form shows a number, a user or a header's value: FuzzParse, FuzzRedact
