@@ -357,18 +357,14 @@ func requireSpans(t *testing.T, s string) {
 		return
 	}
 	for dial, err := range map[bool]error{false: errURI(s), true: errTo(s)} {
-		var got []refProblem
-		var e *callparams.Error
-		if errors.As(err, &e) {
-			for _, p := range e.Problems {
-				got = append(got, refProblem{p.Rule, p.Offset, p.Len})
-			}
-		}
-		if want := refProblems(s, dial); len(want) <= 16 && !slices.Equal(want, got) {
+		want, got := refProblems(s, dial), refProblemsOf(err)
+		if len(want) <= 16 && !slices.Equal(want, got) {
 			require.Equal(t, want, got, "dial %v: %q", dial, s)
 		}
 	}
 }
+
+// ---- The plain reader ----
 
 // A refProblem says which bytes break which rule.
 type refProblem struct {
@@ -418,7 +414,8 @@ func (r *refReader) add(rule callparams.Rule, off, n int) bool {
 func (r *refReader) broken(rule callparams.Rule, off int, text, class string, equals bool) bool {
 	in := func(i int) bool { return strings.IndexByte(class, text[i]) >= 0 }
 	i := 0
-	for i < len(text) && (in(i) || escapePattern.MatchString(text[i:]) || equals && text[i] == '=') {
+	for i < len(text) && (in(i) || equals && text[i] == '=' ||
+		escapePattern.MatchString(text[i:])) {
 		switch text[i] {
 		case '%':
 			i += 3

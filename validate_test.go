@@ -286,8 +286,9 @@ func requireProblems(
 	}
 }
 
-// TestPatternsAgree compares ParseFrom, and ParseTo on all but SIP URIs, with regular expressions,
-// on the seeds and on each with one byte changed, added or taken away.
+// TestPatternsAgree compares ParseFrom, and ParseTo on all but SIP URIs, with regular expressions
+// and with the problems of a plain reader, on the seeds and on each with one byte changed, added or
+// taken away.
 func TestPatternsAgree(t *testing.T) {
 	shape := callparams.Parser{Numbers: callparams.Shape}
 	for _, s := range seeds() {
@@ -298,6 +299,9 @@ func TestPatternsAgree(t *testing.T) {
 			if ok != (err == nil) || ok && from.String() != m {
 				assert.Fail(t, "disagree", "From %q: must be %v: %v", m, ok, err)
 			}
+			if want, got := refFrom(m), refProblemsOf(err); !slices.Equal(want, got) {
+				assert.Equal(t, want, got, "From %q", m)
+			}
 			to, err := shape.ParseTo(m)
 			if to.Kind() == callparams.KindSIP {
 				require.NotZero(t, refScheme(m))
@@ -307,8 +311,139 @@ func TestPatternsAgree(t *testing.T) {
 			if ok != (err == nil) || ok && to.String() != m {
 				assert.Fail(t, "disagree", "To %q: must be %v: %v", m, ok, err)
 			}
+			want, got := refTo(m), refProblemsOf(err)
+			if refScheme(m) == 0 && !slices.Equal(want, got) {
+				assert.Equal(t, want, got, "To %q", m)
+			}
 		}
 	}
+}
+
+// refFrom returns the problem of s as a From, if it has one, by a plain reading of the rules.
+func refFrom(s string) []refProblem {
+	at, scheme := strings.IndexByte(s, '@'), len(schemePattern.FindString(s))
+	bad, n := refRun(s, refUserName+"+")
+	switch {
+	case s == "":
+		return []refProblem{{"from.required", 0, 0}}
+	case at >= 0:
+		return []refProblem{{"from.user", at, len(s) - at}}
+	case refScheme(s) > 0:
+		return []refProblem{{"from.user", 0, scheme}}
+	case s[0] == '+':
+		return refNumber(s)
+	case refHasPrefix(s, "client:"):
+		return refClient(s, false)
+	case n > 0 && scheme > 0:
+		return []refProblem{{"scheme.unknown", 0, scheme}}
+	case n > 0:
+		return []refProblem{{"user.char", bad, n}}
+	case len(s) > 256:
+		return []refProblem{{"user.length", 256, len(s) - 256}}
+	}
+	return nil
+}
+
+// refTo returns the problem of s, which is not a SIP URI, as a To at the level Shape.
+func refTo(s string) []refProblem {
+	scheme := len(schemePattern.FindString(s))
+	switch {
+	case s == "":
+		return []refProblem{{"to.required", 0, 0}}
+	case withheldPattern.MatchString(s):
+		return []refProblem{{"phone.withheld", 0, len(s)}}
+	case s[0] == '+' && !strings.Contains(s, "@"):
+		return refNumber(s)
+	case refHasPrefix(s, "client:"):
+		return refClient(s, true)
+	case scheme > 0:
+		return []refProblem{{"scheme.unknown", 0, scheme}}
+	case strings.Contains(s, "@"):
+		return []refProblem{{"scheme.missing", 0, 0}}
+	case len(s) > 1 && s[0] == ' ' && strings.Contains(refDigits, s[1:2]):
+		return []refProblem{{"phone.plus", 0, 1}}
+	}
+	return []refProblem{{"phone.plus", 0, 0}}
+}
+
+var schemePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
+
+// refNumber returns the problem of the shape of s, which starts with +.
+func refNumber(s string) []refProblem {
+	bad, n := refRun(s[1:], refDigits)
+	switch {
+	case strings.HasPrefix(s, "+0"):
+		return []refProblem{{"phone.zero", 1, 1}}
+	case n > 0:
+		return []refProblem{{"phone.char", 1 + bad, n}}
+	case len(s) < 3 || len(s) > 16:
+		return []refProblem{{"phone.length", 1, len(s) - 1}}
+	}
+	return nil
+}
+
+// refClient returns the problem of s, which starts with client:.
+func refClient(s string, to bool) []refProblem {
+	off := len("client:")
+	name, params, found := strings.Cut(s[off:], "?")
+	end := off + len(name)
+	bad, n := refRun(name, refClientName+"@")
+	switch {
+	case name == "":
+		return []refProblem{{"client.length", off, 0}}
+	case len(name) > 256:
+		return []refProblem{{"client.length", off + 256, len(name) - 256}}
+	case n > 0:
+		return []refProblem{{"client.char", off + bad, n}}
+	case found && !to:
+		return []refProblem{{"client.params", end, len(s) - end}}
+	case !found:
+		return nil
+	}
+	off = end + 1
+	for param := range strings.SplitSeq(params, "&") {
+		plain := escapesPattern.ReplaceAllString(param, "aaa")
+		bad, n := refRun(plain, refClientName+"@?")
+		equals := strings.IndexByte(param, '=')
+		switch {
+		case n > 0:
+			return []refProblem{{"client.params", off + bad, 1}}
+		case equals < 0:
+			return []refProblem{{"client.params", off + len(param), 0}}
+		case equals == 0:
+			return []refProblem{{"client.params", off, 0}}
+		}
+		off += len(param) + 1
+	}
+	return nil
+}
+
+var escapesPattern = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// refRun returns the first run of bytes of s that are not in class; n is 0 if there is none.
+func refRun(s, class string) (start, n int) {
+	for i := range len(s) {
+		switch in := strings.IndexByte(class, s[i]) >= 0; {
+		case !in && n == 0:
+			start, n = i, 1
+		case !in:
+			n++
+		case n > 0:
+			return start, n
+		}
+	}
+	return start, n
+}
+
+// refProblemsOf returns what a reference says of the problems of err.
+func refProblemsOf(err error) (list []refProblem) {
+	var e *callparams.Error
+	if errors.As(err, &e) {
+		for _, p := range e.Problems {
+			list = append(list, refProblem{p.Rule, p.Offset, p.Len})
+		}
+	}
+	return list
 }
 
 var (
