@@ -331,6 +331,7 @@ func TestExactProblems(t *testing.T) {
 		"sip:a@[::1;p=?=":        "sip.host 6+7, header.syntax 14+0",
 		"sip:a@h;a;b;A;%62=1;%":  "sip.param 12+1, sip.param 14+3, sip.param 20+1",
 		"sip:a@h;a=;a;a":         "sip.param 10+0, sip.param 13+1",
+		`sip:h;a";a`:             "sip.param 7+1", // a malformed parameter has no name
 		"sip:h?a=1&amp;b=2&amp;": "header.twiml 9+5, header.twiml 17+5",
 	} {
 		assert.Equal(t, want, strings.Join(spans(t, errURI(in)), ", "), in)
@@ -645,58 +646,62 @@ func TestParseToSIP(t *testing.T) {
 		"sip:bob@203.0.113.9:1;unknown=1":          ok,
 		"sip:bob@h?X-A=1&x-a=+&User-to-User=a%3Bb": ok,
 		"sip:bob@h?remote-party-id=1&P-Preferred-Identity=&P-Called-Party-ID=~": ok,
-		"sip:bob@h?X-%41=%20%7e":                   ok,
-		"sip:b%C3%A9@h":                            ok,
-		"sip:bob@h;transport=UDP;secure=True":      ok,
-		"sip:bob@h;tr%61nsport=t%6cs;secure=false": ok,
-		"sip:bob@mydomain.sip.twilio.com":          ok,
-		"sip:bob@mydomain.sip.us1.twilio.com":      ok,
-		"sip:bob@mydomain.sip.US1-IX.twilio.com.":  ok,
-		"sip:pbx.sip":                              ok,
-		"sip:pbx.sip.us1.example":                  ok,
-		"sip:" + long(235) + "@h;lr;p=1;lr2":       ok,
-		"sip:" + long(238) + "@h;lr;p=1;lr":        "sip.param 252+2",
-		"sip:sip.twilio.com":                       ok,
-		"sip:" + long(248) + "@h":                  ok,
-		"sip:a@h?X-A=" + long(1019):                ok,
-		"sip:" + long(249) + "@h":                  "sip.length 254+1",
-		"sip:a@h?X-A=" + long(1020):                "header.length 1031+1",
-		"sip:a%0ab@h":                              "sip.user 5+3",
-		"sip:host?to=alice@example.com":            "sip.user 8+1",
-		"sip:bob:pw@h":                             "sip.password 7+3",
-		"sip:bob:@h":                               "sip.password 7+1",
-		"sip:bob@h;transport=sctp":                 "sip.transport 20+4",
-		"sip:bob@h;transport":                      "sip.transport 19+0",
-		"sip:bob@h;secure=yes":                     "sip.secure 17+3",
-		"sip:bob@h;p=%7f":                          "sip.param 12+3",
-		"sip:bob@h;%0d%0a":                         "sip.param 10+6",
-		"sip:bob@10.1.2.3":                         "sip.private 8+8",
-		"sip:bob@172.16.0.1":                       "sip.private 8+10",
-		"sip:bob@192.168.0.1":                      "sip.private 8+11",
-		"sip:bob@127.0.0.1":                        "sip.private 8+9",
-		"sip:bob@169.254.1.1":                      "sip.private 8+11",
-		"sip:bob@224.0.0.1":                        "sip.private 8+9",
-		"sip:bob@0.0.0.0":                          "sip.private 8+7",
-		"sip:bob@255.255.255.255":                  "sip.private 8+15",
-		"sip:bob@100.64.0.1":                       "sip.private 8+10",
-		"sip:bob@[::1]":                            "sip.private 8+5",
-		"sip:bob@[::]":                             "sip.private 8+4",
-		"sip:bob@[fe80::1]":                        "sip.private 8+9",
-		"sip:bob@[fc00::1]":                        "sip.private 8+9",
-		"sip:bob@[ff02::1]":                        "sip.private 8+9",
-		"sip:bob@[::ffff:10.0.0.1]":                "sip.private 8+17",
-		"sip:mydomain.sip.twilio.com":              "sip.domain.user 4+0",
-		"sip:mydomain.sip.us1.twilio.com":          "sip.domain.user 4+0",
-		"sip:bob@mydomain.sip.dublin.twilio.com":   "sip.domain.edge 21+6",
-		"sip:bob@h?Subject=x":                      "header.allowed 10+7",
-		"sip:bob@h?X-Twilio-A=x":                   "header.allowed 10+10",
-		"sip:bob@h?x%2dTWILIO=x":                   "header.allowed 10+10",
-		"sip:bob@h?X-A%3a=x":                       "header.name 13+3",
-		"sip:bob@h?X-A(=x":                         "header.name 13+1",
-		"sip:bob@h?X-A=a%0d%0aEvil:1":              "header.value 15+6",
-		"sip:bob@h?X-A=%C3%A9":                     "header.value 14+6",
-		"sip:bob@h?X-A=%7F":                        "header.value 14+3",
-		"sip:bob@h?X-A=1&amp;X-B=2":                "header.twiml 15+5",
+		"sip:bob@h?X-%41=%20%7e":                                ok,
+		"sip:b%C3%A9@h":                                         ok,
+		"sip:bob@h;transport=UDP;secure=True":                   ok,
+		"sip:bob@h;tr%61nsport=t%6cs;secure=false":              ok,
+		"sip:bob@mydomain.sip.twilio.com":                       ok,
+		"sip:bob@mydomain.sip.us1.twilio.com":                   ok,
+		"sip:bob@mydomain.sip.US1-IX.twilio.com.":               ok,
+		"sip:h;liq;liquidx;abcdef;costarring;liquid":            ok, // two collide in FNV-1a
+		"sip:h;%40;%60;%5b;%7b":                                 ok, // letters alone have a case
+		"sip:a@[2001:0db8:ffff:ffff:ffff:ffff:255.255.255.255]": ok, // the longest address
+		"sip:a@[02001:db8:ffff:ffff:ffff:ffff:255.255.255.255]": "sip.host 6+47",
+		"sip:pbx.sip":                            ok,
+		"sip:pbx.sip.us1.example":                ok,
+		"sip:" + long(235) + "@h;lr;p=1;lr2":     ok,
+		"sip:" + long(238) + "@h;lr;p=1;lr":      "sip.param 252+2",
+		"sip:sip.twilio.com":                     ok,
+		"sip:" + long(248) + "@h":                ok,
+		"sip:a@h?X-A=" + long(1019):              ok,
+		"sip:" + long(249) + "@h":                "sip.length 254+1",
+		"sip:a@h?X-A=" + long(1020):              "header.length 1031+1",
+		"sip:a%0ab@h":                            "sip.user 5+3",
+		"sip:host?to=alice@example.com":          "sip.user 8+1",
+		"sip:bob:pw@h":                           "sip.password 7+3",
+		"sip:bob:@h":                             "sip.password 7+1",
+		"sip:bob@h;transport=sctp":               "sip.transport 20+4",
+		"sip:bob@h;transport":                    "sip.transport 19+0",
+		"sip:bob@h;secure=yes":                   "sip.secure 17+3",
+		"sip:bob@h;p=%7f":                        "sip.param 12+3",
+		"sip:bob@h;%0d%0a":                       "sip.param 10+6",
+		"sip:bob@10.1.2.3":                       "sip.private 8+8",
+		"sip:bob@172.16.0.1":                     "sip.private 8+10",
+		"sip:bob@192.168.0.1":                    "sip.private 8+11",
+		"sip:bob@127.0.0.1":                      "sip.private 8+9",
+		"sip:bob@169.254.1.1":                    "sip.private 8+11",
+		"sip:bob@224.0.0.1":                      "sip.private 8+9",
+		"sip:bob@0.0.0.0":                        "sip.private 8+7",
+		"sip:bob@255.255.255.255":                "sip.private 8+15",
+		"sip:bob@100.64.0.1":                     "sip.private 8+10",
+		"sip:bob@[::1]":                          "sip.private 8+5",
+		"sip:bob@[::]":                           "sip.private 8+4",
+		"sip:bob@[fe80::1]":                      "sip.private 8+9",
+		"sip:bob@[fc00::1]":                      "sip.private 8+9",
+		"sip:bob@[ff02::1]":                      "sip.private 8+9",
+		"sip:bob@[::ffff:10.0.0.1]":              "sip.private 8+17",
+		"sip:mydomain.sip.twilio.com":            "sip.domain.user 4+0",
+		"sip:mydomain.sip.us1.twilio.com":        "sip.domain.user 4+0",
+		"sip:bob@mydomain.sip.dublin.twilio.com": "sip.domain.edge 21+6",
+		"sip:bob@h?Subject=x":                    "header.allowed 10+7",
+		"sip:bob@h?X-Twilio-A=x":                 "header.allowed 10+10",
+		"sip:bob@h?x%2dTWILIO=x":                 "header.allowed 10+10",
+		"sip:bob@h?X-A%3a=x":                     "header.name 13+3",
+		"sip:bob@h?X-A(=x":                       "header.name 13+1",
+		"sip:bob@h?X-A=a%0d%0aEvil:1":            "header.value 15+6",
+		"sip:bob@h?X-A=%C3%A9":                   "header.value 14+6",
+		"sip:bob@h?X-A=%7F":                      "header.value 14+3",
+		"sip:bob@h?X-A=1&amp;X-B=2":              "header.twiml 15+5",
 	} {
 		t.Run(in, func(t *testing.T) {
 			to, err := callparams.ParseTo(in)
@@ -746,11 +751,9 @@ func TestSIPFixes(t *testing.T) {
 		"sip:kate@h?x-a=foo&amp;x-b=bar":      "sip:kate@h?x-a=foo&x-b=bar",
 		"sip:kate@h?x-a=foo&amp;b=bar":        "",
 		"sip:bob@h&transport=tls":             "sip:bob@h;transport=tls",
+		"SIP:bob@h&transport=tls":             "SIP:bob@h;transport=tls",
 		"sip:bob@h;transport=udp&tcp":         "",
 		"sip:bob@h;transport=tls&secure=true": "sip:bob@h;transport=tls;secure=true",
-		"tel:+1-415-555-2671":                 "+14155552671",
-		"tel:911":                             "",
-		"whatsapp:+14155552671":               "",
 	} {
 		_, err := callparams.ParseTo(in)
 		fix, ok := problemList(t, err)[0].Fix()
@@ -796,6 +799,30 @@ func TestBuild(t *testing.T) {
 		assert.Equal(t, test.want, test.uri.String())
 		got, _ := to.SIPURI()
 		assert.Equal(t, test.uri, got)
+	}
+}
+
+// TestBuiltText checks what is escaped in each part, to the byte. Only a user keeps its +.
+func TestBuiltText(t *testing.T) {
+	const marks = "-_.!~*'()"
+	base := callparams.SIPURI{Host: "h"}
+	for _, test := range []struct {
+		uri  callparams.SIPURI
+		want string
+	}{
+		{callparams.SIPURI{User: "a+b", Password: "b+c", Host: "h"}, "sip:a+b:b%2Bc@h"},
+		{callparams.SIPURI{User: marks, Password: marks, Host: "h"},
+			"sip:" + marks + ":" + marks + "@h"},
+		{callparams.SIPURI{User: "&=$,;?/", Password: "&=$,", Host: "h"},
+			"sip:%26%3D%24%2C%3B%3F%2F:%26%3D%24%2C@h"},
+		{callparams.SIPURI{Host: "a+b_"}, "sip:a%2Bb%5F"},
+		{callparams.SIPURI{Host: "::1+g-"}, "sip:[::1%2Bg%2D]"},
+		{base.WithParam("a+b", "c+d"), "sip:h;a%2Bb=c%2Bd"},
+		{base.WithParam(marks+"[]/:&$", marks), "sip:h;" + marks + "%5B%5D%2F%3A%26%24=" + marks},
+		{base.WithHeader("a+b", "c+d"), "sip:h?a%2Bb=c%2Bd"},
+		{base.WithHeader(marks, "[]/?:$"+marks), "sip:h?" + marks + "=%5B%5D%2F%3F%3A%24" + marks},
+	} {
+		assert.Equal(t, test.want, test.uri.String())
 	}
 }
 
@@ -981,14 +1008,9 @@ func TestIsTwilioHost(t *testing.T) {
 	for host, want := range map[string]bool{
 		"sip.twilio.com":                  true,
 		"SIP.Twilio.COM.":                 true,
-		"sip.us1.twilio.com":              true,
-		"sip.de1.twilio.com":              true,
-		"sip.us2-ix.twilio.com":           true,
 		"sip.gll.twilio.com":              true,
-		"sip.san-jose.twilio.com":         true,
-		"sip.sao-paulo-ix.twilio.com":     true,
-		"sip.frankfurt.twilio.com":        true,
 		"sip.gll-ix.twilio.com":           false,
+		"sipxus1.twilio.com":              false,
 		"sip.fran\u212afurt.twilio.com":   false, // U+212A folds to k
 		"sip.us1.twilio.com..":            false,
 		"sip.us1.twilio.com.evil.example": false,
@@ -1002,6 +1024,11 @@ func TestIsTwilioHost(t *testing.T) {
 		"":                                false,
 	} {
 		assert.Equal(t, want, callparams.IsTwilioHost(host), host)
+	}
+	for place := range strings.FieldsSeq(`us1 us2 ie1 de1 sg1 jp1 br1 au1
+		ashburn umatilla san-jose dublin frankfurt singapore tokyo sao-paulo sydney london`) {
+		assert.True(t, callparams.IsTwilioHost("sip."+place+".twilio.com"), place)
+		assert.True(t, callparams.IsTwilioHost("sip."+place+"-ix.twilio.com"), place)
 	}
 }
 

@@ -672,6 +672,10 @@ func TestParseFromRefuses(t *testing.T) {
 		{"client:a@b", "from.user 8+2", none},
 		{"sip:al ice@b", "from.user 10+2", none},
 		{"bob:secret@b", "from.user 10+2", none},
+		{"@alice", "from.user 0+6", none},
+		{"alice@b@c", "from.user 5+4", "alice"},
+		{"sip:alice@", "from.user 9+1", "alice"},
+		{"SIP:@h", "from.user 4+2", none},
 		{"sip:client:bob@b", "from.user 14+2", none},
 		{" sip:x", "user.char 0+1", none},
 		{"a＠b", "user.char 1+3", none},
@@ -709,6 +713,7 @@ func TestParseFromRefuses(t *testing.T) {
 			assert.Equal(t, test.fix != none, ok)
 			if errors.Is(err, callparams.RuleFromUser) {
 				assert.ErrorIs(t, err, callparams.CodeInvalidFrom)
+				// message text, of Twilio's own page:
 				assert.Contains(t, err.Error(), "the caller address is not a user name")
 			}
 		})
@@ -968,7 +973,7 @@ func TestMoveSourceDomain(t *testing.T) {
 		t.Run(test.from+" "+test.to, func(t *testing.T) {
 			got, err := callparams.Request{From: test.from, To: test.to}.MoveSourceDomain()
 			assert.Equal(t, []string{test.want}, spans(t, err))
-			assert.ErrorContains(t, err, test.why)
+			assert.ErrorContains(t, err, test.why) // message text
 			assert.Zero(t, got)
 			_, ok := problemList(t, err)[0].Fix()
 			assert.False(t, ok)
@@ -1017,6 +1022,9 @@ func TestParseToPhone(t *testing.T) {
 		{"+15005550009", ok, ok, ok, ""},
 		{"+390612345678", ok, ok, ok, ""}, // in Italy the 0 belongs to the number
 		{"+15555550100", ok, ok, "phone.assigned 0+12", ""},
+		{"+3758178905574", ok, ok, "phone.assigned 0+14", ""},  // the metadata drops the 8
+		{"+35215407568439", ok, ok, "phone.assigned 0+15", ""}, // the metadata drops the 15407
+		{"+57000000000000", ok, "phone.trunk 3+1", "phone.trunk 3+1", ""},
 		{"+123456789", ok, "phone.length 1+9", "phone.length 1+9", ""},
 		{"+1234", ok, "phone.length 1+4", "phone.length 1+4", ""},
 		{"+1911", ok, "phone.length 1+4", "phone.length 1+4", ""},
@@ -1060,6 +1068,30 @@ func TestParseToPhone(t *testing.T) {
 				assert.Equal(t, test.fix, fix, level)
 			}
 		})
+	}
+}
+
+// TestNumberFixes checks the fixes for a number with something around it or in it, in From and To.
+func TestNumberFixes(t *testing.T) {
+	for in, want := range map[string]string{
+		"tel:+1-415-555-2671":     "+14155552671",
+		"TEL:+1.415/555-2671":     "+14155552671",
+		"Tel:+4402071838750":      "+442071838750",
+		"tel:+44 (0)20 7183 8750": "", // is the 0 dialled?
+		"+44 (0)20 7183 8750":     "",
+		"+44(0) 2071838750":       "",
+		"tel:911":                 "",
+		"tel:alice":               "",
+		"whatsapp:+14155552671":   "",
+		" 442071838750":           "+442071838750",
+		" 44 2071838750":          "",
+		"@alice":                  "",
+	} {
+		for _, err := range []error{errFrom(in), errTo(in)} {
+			fix, ok := problemList(t, err)[0].Fix()
+			assert.Equal(t, want, fix, "%q: %v", in, err)
+			assert.Equal(t, want != "", ok, "%q: %v", in, err)
+		}
 	}
 }
 
@@ -1165,14 +1197,6 @@ func TestParseToClient(t *testing.T) {
 
 // ---- Errors, problems and rules ----
 
-func TestErrorText(t *testing.T) {
-	err := callparams.Request{To: "sip:a@[::1]5"}.Validate()
-	assert.EqualError(t, err, "callparams: "+
-		"To: found a digit in the host, want a DNS name or an IP address (21211, byte 11); "+
-		"From: From is empty, want a phone number, a client identity or a user name "+
-		"(21213, byte 0)")
-}
-
 // TestErrorJSON checks the form of Twilio's error body, which its Go SDK reads into Code, Message,
 // MoreInfo and Status.
 func TestErrorJSON(t *testing.T) {
@@ -1181,23 +1205,59 @@ func TestErrorJSON(t *testing.T) {
 	require.NoError(t, jsonErr)
 	assert.JSONEq(t, `{
 		"code": 21212,
-		"message": "callparams: From: the caller address is not a user name (21212, byte 9)",
+		"message": `+strconv.Quote(err.Error())+`,
 		"more_info": "https://www.twilio.com/docs/errors/21212",
 		"status": 400,
 		"problems": [{
 			"param": "From", "rule": "from.user", "code": 21212, "offset": 9, "length": 2,
-			"message": "the caller address is not a user name", "basis": "documented",
+			"message": `+strconv.Quote(problemList(t, err)[0].Message)+`, "basis": "documented",
 			"more_info": "https://www.twilio.com/docs/errors/21212"
 		}]
 	}`, string(text))
 }
 
-// TestSixteenProblems checks the cap: of 17 headers that are wrong, the first 16 are reported.
+// TestLogForm checks what slog's JSON handler writes, byte for byte.
+func TestLogForm(t *testing.T) {
+	err := errTo("sip:bob@h?Subject=x")
+	p := problemList(t, err)[0]
+	problem := `{"param":"To","rule":"header.allowed","code":32113,"offset":10,"length":7,` +
+		`"message":` + strconv.Quote(p.Message) + `,"basis":"documented",` +
+		`"more_info":"https://www.twilio.com/docs/errors/32113"}`
+	request := callparams.Request{From: "alice", To: "+1234567"}
+	call, callErr := callparams.Request{From: "alice", To: "sip:bob@h"}.Parse()
+	require.NoError(t, callErr)
+	for _, test := range []struct {
+		in   any
+		want string
+	}{
+		{p, problem},
+		{err, `{"code":32113,"message":` + strconv.Quote(err.Error()) +
+			`,"problems":[` + problem + `]}`},
+		{request, `{"From":"*****","To":"+*****67"}`},
+		{call, `{"From":"*****","To":"sip:***@h"}`},
+		{call.From(), `"*****"`},
+		{call.To(), `"sip:***@h"`},
+		{callparams.SIPURI{User: "bob", Host: "h"}, `"sip:***@h"`},
+		{kv{Name: "X-A", Value: "b"}, `"X-A=*"`},
+	} {
+		want := `{"level":"INFO","msg":"","v":` + test.want + "}\n"
+		assert.Equal(t, want, shownBySlog(test.in)[1])
+	}
+}
+
+// TestSixteenProblems checks the cap: the first 16 problems are reported, whatever parts they are
+// of.
 func TestSixteenProblems(t *testing.T) {
-	_, err := callparams.ParseTo("sip:a@h?" + strings.Repeat("A=1&", 16) + "A=1")
-	list := problemList(t, err)
-	assert.Len(t, list, 16)
-	assert.Equal(t, len("sip:a@h?")+15*len("A=1&"), list[15].Offset)
+	for in, last := range map[string]string{
+		"sip:a@h?" + strings.Repeat("A=1&", 16) + "A=1": "To header.allowed 68+1",
+		"sip:a@h" + strings.Repeat(";=", 20) + "?A=1":   "To sip.param 38+0",
+		// Of the headers of a URI with too many, 15 are reported.
+		"sip:a@h?" + strings.Repeat("A=1&", 260) + "A=1": "To header.length 1031+20",
+	} {
+		list := spans(t, errTo(in))
+		assert.Len(t, list, 16)
+		assert.Equal(t, last, list[len(list)-1])
+	}
 }
 
 // TestUnreadTail checks that the unread rest of a long value does not change the refusal.
@@ -1219,6 +1279,92 @@ func TestUnreadTail(t *testing.T) {
 			assert.LessOrEqual(t, list[0].Offset+list[0].Len, len(in+tail))
 		}
 	}
+}
+
+// TestLimits checks both sides of the limits up to which a value is read and a fix is looked for.
+func TestLimits(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("a", n) }
+	const read = 254 + 1 + 1023 // the longest SIP URI that is accepted
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"@ in From, read", errFrom(long(read-1) + "@h"), "From from.user 1277+2"},
+		{"@ in From, unread", errFrom(long(read) + "@h"), "From user.length 256+1024"},
+		{"scheme in From, read", errFrom(long(read-1) + ":"), "From scheme.unknown 0+1278"},
+		{"scheme in From, unread", errFrom(long(read) + ":"), "From user.length 256+1023"},
+		{"scheme in From, far", errFrom(long(1300) + ":"), "From user.length 256+1045"},
+		{"@ in To, read", errTo(long(read-1) + "@h"), "To scheme.missing 0+0"},
+		{"@ in To, unread", errTo(long(read) + "@h"), "To phone.plus 0+0"},
+		{"scheme in To, read", errTo(long(read-1) + ":"), "To scheme.unknown 0+1278"},
+		{"scheme in To, unread", errTo(long(read) + ":"), "To phone.plus 0+0"},
+		{"scheme in To, far", errTo(long(1300) + ":"), "To phone.plus 0+0"},
+		{"headers of 1023 bytes in a long URI", errTo("sip:h;" + long(249) + "?A=" + long(1021)),
+			"To sip.length 254+1, To header.allowed 256+1"},
+		{"headers of 1024 bytes in a long URI", errTo("sip:h;" + long(249) + "?A=" + long(1022)),
+			"To sip.length 254+1, To header.length 1279+1"},
+		{"repeat in 254 bytes", errTo("sip:" + long(244) + "@h;p;p"), "To sip.param 253+1"},
+		{"repeat in 255 bytes", errTo("sip:" + long(245) + "@h;p;p"), "To sip.length 254+1"},
+	} {
+		assert.Equal(t, test.want, strings.Join(spans(t, test.err), ", "), test.name)
+	}
+	fix, ok := problemList(t, errFrom("sip:b@"+long(2*read-6)))[0].Fix()
+	assert.True(t, ok)
+	assert.Equal(t, "b", fix)
+	_, ok = problemList(t, errFrom("sip:b@"+long(2*read-5)))[0].Fix()
+	assert.False(t, ok, "a fix for too long a value")
+}
+
+// TestRuleTable checks the codes (From's, then To's) and the basis of every rule.
+func TestRuleTable(t *testing.T) {
+	var got strings.Builder
+	for rule := range callparams.Rules() {
+		fmt.Fprint(&got, "\n", rule.Error())
+		for _, code := range rule.Codes() {
+			fmt.Fprint(&got, " ", int(code))
+		}
+		fmt.Fprint(&got, " ", rule.Basis())
+	}
+	assert.Equal(t, `
+from.required 21213 documented
+from.user 21212 documented
+from.phone 21212 documented
+user.char 21212 documented
+user.length 21212 assumed
+to.required 21201 documented
+scheme.unknown 21212 21211 documented
+scheme.missing 21211 documented
+phone.plus 21211 documented
+phone.zero 21212 21211 documented
+phone.char 21212 21211 documented
+phone.length 21212 21211 documented
+phone.withheld 21212 21211 assumed
+phone.country 21212 21211 assumed
+phone.trunk 21212 21211 assumed
+phone.assigned 21212 21211 assumed
+same.party 21211 documented
+client.length 21212 21211 documented
+client.char 21212 21211 documented
+client.params 21212 21211 documented
+sip.user 21211 assumed
+sip.password 21211 assumed
+sip.host 21211 documented
+sip.port 21211 documented
+sip.param 21211 documented
+sip.transport 32114 documented
+sip.secure 32114 documented
+sip.private 13254 documented
+sip.domain.user 32223 documented
+sip.domain.edge 32220 documented
+sip.length 21211 documented
+header.length 21227 documented
+header.syntax 32110 documented
+header.twiml 32110 observed
+header.name 21228 documented
+header.allowed 32113 documented
+header.value 21229 documented
+source.domain 21212 documented`, got.String())
 }
 
 // TestRules checks that each rule has codes, a basis and a summary, and that the README's table
@@ -1250,6 +1396,60 @@ func TestRules(t *testing.T) {
 	assert.Contains(t, string(readme), table.String(), "wanted:\n%s", table.String())
 }
 
+// ---- Messages ----
+//
+// Tests assert the text of a message only here and on lines marked "message text".
+
+// TestErrorText checks how the text of an Error is put together.
+func TestErrorText(t *testing.T) {
+	err := callparams.Request{To: "sip:a@[::1]5"}.Validate()
+	assert.EqualError(t, err, "callparams: "+
+		"To: found a digit in the host, want a DNS name or an IP address (21211, byte 11); "+
+		"From: From is empty, want a phone number, a client identity or a user name "+
+		"(21213, byte 0)")
+}
+
+// TestByteWords checks how messages name a byte, at both ends of the digits and of the letters.
+func TestByteWords(t *testing.T) {
+	for c, want := range map[string]string{
+		"/": "'/'", "0": "a digit", "9": "a digit",
+		"@": "'@'", "A": "a letter", "Z": "a letter", "[": "'['",
+		"`": "'`'", "a": "a letter", "z": "a letter", "{": "'{'",
+		"\x1f": "a control character", " ": "a space",
+		"~": "'~'", "\x7f": "a control character", "\x80": "a byte that is not ASCII",
+	} {
+		assert.ErrorContains(t, errURI("sip:a@[::1]"+c), "found "+want+" ", "%q", c)
+	}
+}
+
+// TestMessages compares every message that the vectors bring up, beside its rule, with the golden
+// file.
+func TestMessages(t *testing.T) {
+	c := vectors(t)
+	lines := map[string]bool{}
+	addMessages(t, lines, c.from, runFrom)
+	addMessages(t, lines, c.to, runTo)
+	addMessages(t, lines, c.pairs(), runRequest)
+	addMessages(t, lines, c.moves(), runMove)
+	addMessages(t, lines, c.sipuri, runURI)
+	golden(t, "messages.golden", strings.Join(slices.Sorted(maps.Keys(lines)), ""))
+}
+
+// addMessages adds a line for each rule and message that cases bring up.
+func addMessages[In comparable, Out any](
+	t *testing.T, lines map[string]bool, cases []vector[In, Out],
+	parse func(callparams.Parser, In) (Out, error),
+) {
+	for _, v := range cases {
+		for _, level := range allLevels {
+			_, err := parse(callparams.Parser{Numbers: level}, v.Input)
+			for _, p := range problemList(t, err) {
+				lines[string(p.Rule)+"\t"+p.Message+"\n"] = true
+			}
+		}
+	}
+}
+
 // ---- Redaction ----
 
 func TestRedacted(t *testing.T) {
@@ -1278,6 +1478,30 @@ func TestRedacted(t *testing.T) {
 		"sip:a@h.example;x=tom&jerry;lr":       "sip:*@h.example;x=***&*****;lr",
 		"sip:a@h.example:41555-52671":          "sip:*@h.example:***********",
 		"sip:a@b@c":                            "sip:*@***",
+		"sip:a@h.example:alice":                "sip:*@h.example:*****",
+		"sip:a@h?X-A=1?X-Smith=2":              "sip:*@h?X-A=*?*******=*",
+		"sip:a@h.example;my_name=x":            "sip:*@h.example;*******=*",
+		"sip:a@h;a-b.c=1;a%41=2":               "sip:*@h;a-b.c=*;****=*",
+		"sip:a@h;x?y;z&w=v":                    "sip:*@h;x?*;*&*=*",
+		"sip:a@h?Y-A=1&x-1=2&X-22=&X-333":      "sip:*@h?***=*&x-1=*&X-22=&*****",
+		"sip:a@h;a123=1;b1234=2":               "sip:*@h;a123=*;b****=*",
+		"sip:a@pbx1":                           "sip:*@pbx1",
+		"sip:a@pbx123.example":                 "sip:*@pbx123.example",
+		"sip:a@h.":                             "sip:*@h.",
+		"sip:.h":                               "sip:**",
+		"sip:h:5060":                           "sip:*:****",
+		"sip:h.x:5060":                         "sip:h.x:5060",
+		"sip:a@h:":                             "sip:*@h:",
+		"sip:a@h:123456":                       "sip:*@h:******",
+		"sip:a@h:12a;x=1:2":                    "sip:*@h:***;x=***",
+		"sip:a@[":                              "sip:*@*",
+		"sip:[":                                "sip:*",
+		"a@":                                   "*@",
+		"client:alice?k=v&l=w":                 "client:*****?*=*&*=*",
+		"client:?":                             "client:?",
+		"+":                                    "+",
+		"+1\\415":                              "+*****",
+		"+1,2 3-4.5/6":                         "+*** *-*.*/*",
 		"alice@example.com":                    "*****@example.com",
 		"tel:+14155552671":                     "****************",
 		"zoë\n":                                "*****",
@@ -1290,6 +1514,23 @@ func TestRedacted(t *testing.T) {
 		r := callparams.Request{From: in}
 		assert.Equal(t, "From "+want+" To ", r.String(), in)
 		assert.Equal(t, r.String(), fmt.Sprintf("%#v", r))
+	}
+}
+
+// TestMaskOfShortTexts checks Redaction on every text of up to three of the bytes that have a
+// meaning, alone and where a part starts.
+func TestMaskOfShortTexts(t *testing.T) {
+	const bytes = "a1+:@;?=&[].-_"
+	texts := []string{""}
+	for i := 0; len(texts[i]) < 3; i++ {
+		for j := range bytes {
+			texts = append(texts, texts[i]+bytes[j:j+1])
+		}
+	}
+	for _, before := range []string{"", "+", "client:", "sip:", "SIPS:a@", "sip:a@h;", "sip:h?"} {
+		for _, s := range texts {
+			requireMask(t, before+s)
+		}
 	}
 }
 
@@ -1520,34 +1761,6 @@ func runVectors[In comparable, Out any](
 				}
 			}
 		})
-	}
-}
-
-// TestMessages compares every message that the vectors bring up, beside its rule, with the golden
-// file.
-func TestMessages(t *testing.T) {
-	c := vectors(t)
-	lines := map[string]bool{}
-	addMessages(t, lines, c.from, runFrom)
-	addMessages(t, lines, c.to, runTo)
-	addMessages(t, lines, c.pairs(), runRequest)
-	addMessages(t, lines, c.moves(), runMove)
-	addMessages(t, lines, c.sipuri, runURI)
-	golden(t, "messages.golden", strings.Join(slices.Sorted(maps.Keys(lines)), ""))
-}
-
-// addMessages adds a line for each rule and message that cases bring up.
-func addMessages[In comparable, Out any](
-	t *testing.T, lines map[string]bool, cases []vector[In, Out],
-	parse func(callparams.Parser, In) (Out, error),
-) {
-	for _, v := range cases {
-		for _, level := range allLevels {
-			_, err := parse(callparams.Parser{Numbers: level}, v.Input)
-			for _, p := range problemList(t, err) {
-				lines[string(p.Rule)+"\t"+p.Message+"\n"] = true
-			}
-		}
 	}
 }
 
@@ -2038,7 +2251,7 @@ func ExampleParseFrom() {
 	from, err := callparams.ParseFrom("client:alice")
 	fmt.Println(from.Kind(), from.User(), err)
 	_, err = callparams.ParseFrom("alice@example.com")
-	fmt.Println(err)
+	fmt.Println(err) // message text
 	// Output:
 	// client alice <nil>
 	// callparams: From: the caller address is not a user name (21212, byte 5)
