@@ -405,9 +405,8 @@ func refProblems(s string, dial bool) []refProblem {
 	return r.list
 }
 
-func (r *refReader) add(rule callparams.Rule, off, n int) bool {
+func (r *refReader) add(rule callparams.Rule, off, n int) {
 	r.list = append(r.list, refProblem{rule, off, n})
-	return true
 }
 
 // broken adds the first run of bytes of text that are not in class, or a % that starts no escape.
@@ -434,7 +433,8 @@ func (r *refReader) broken(rule callparams.Rule, off int, text, class string, eq
 	for text[i] != '%' && text[i] != '?' && i+n < len(text) && text[i+n] != '%' && !in(i+n) {
 		n++
 	}
-	return r.add(rule, off+i, n)
+	r.add(rule, off+i, n)
+	return true
 }
 
 var escapePattern = regexp.MustCompile(`^%[0-9A-Fa-f]{2}`)
@@ -457,7 +457,11 @@ func (r *refReader) escaped(rule callparams.Rule, off int, text string, allow *r
 		}
 		i += width
 	}
-	return start >= 0 && r.add(rule, off+start, i-start)
+	if start < 0 {
+		return false
+	}
+	r.add(rule, off+start, i-start)
+	return true
 }
 
 var printablePattern = regexp.MustCompile(`[^\x00-\x1f\x7f]`)

@@ -51,7 +51,8 @@ import (
 //	             their spans: TestProblemsAtEveryByte, TestPatternsAgree
 //	Fixes        the same parser accepts a fix in the value's place: FuzzParse, FuzzSIPURI
 //	Levels       Shape accepts what Possible accepts, and Possible what Assigned accepts: FuzzParse
-//	Redaction    no redacted form shows a number, a user or a header's value: FuzzParse, FuzzRedact
+//	Redaction    no redacted form shows a number, a user or a header's value: FuzzParse, FuzzRedact,
+//	             TestMaskOfShortTexts
 //	Grammar      ParseSIPURI accepts what the ABNF of RFC 3261 accepts, but for the divergences in
 //	             the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
 //	Lengths      a number is as possible as the metadata says, for every calling code and number of
@@ -562,8 +563,8 @@ func TestNoAllocs(t *testing.T) {
 // testAllocs requires that run succeeds and allocates at most n times.
 func testAllocs(t *testing.T, n int, run func() error) {
 	t.Helper()
-	if info, ok := debug.ReadBuildInfo(); !ok ||
-		slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	race := debug.BuildSetting{Key: "-race", Value: "true"}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, race) {
 		t.Skip("the race detector allocates where the program does not")
 	}
 	require.NoError(t, run())
@@ -1304,6 +1305,12 @@ func TestLimits(t *testing.T) {
 			"To sip.length 254+1, To header.allowed 256+1"},
 		{"headers of 1024 bytes in a long URI", errTo("sip:h;" + long(249) + "?A=" + long(1022)),
 			"To sip.length 254+1, To header.length 1279+1"},
+		{"254 bytes are exceeded in 1278",
+			errTo("sip:10.0.0.1;" + long(242) + "?X-A=" + long(1018)),
+			"To sip.private 4+8, To sip.length 254+1"},
+		{"254 bytes are exceeded in 1279",
+			errTo("sip:10.0.0.1;" + long(242) + "?X-A=" + long(1019)),
+			"To sip.length 254+1"},
 		{"repeat in 254 bytes", errTo("sip:" + long(244) + "@h;p;p"), "To sip.param 253+1"},
 		{"repeat in 255 bytes", errTo("sip:" + long(245) + "@h;p;p"), "To sip.length 254+1"},
 	} {
@@ -1367,17 +1374,12 @@ header.value 21229 documented
 source.domain 21212 documented`, got.String())
 }
 
-// TestRules checks that each rule has codes, a basis and a summary, and that the README's table
-// shows them.
+// TestRules checks that the README's table shows every rule with its codes, basis and summary.
 func TestRules(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| rule | codes | basis | refused is |\n|---|---|---|---|\n")
-	var names []string
 	for rule := range callparams.Rules() {
-		names = append(names, rule.Error())
-		assert.NotEmpty(t, rule.Codes(), rule)
-		assert.NotEqual(t, "unknown", rule.Basis().String(), rule)
-		codes := make([]string, 0, 2)
+		var codes []string
 		for _, c := range slices.Compact(rule.Codes()) {
 			codes = append(codes, fmt.Sprintf("[%d](%s)", int(c), c.DocsURL()))
 		}
@@ -1385,8 +1387,6 @@ func TestRules(t *testing.T) {
 		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n",
 			rule, strings.Join(codes, " "), rule.Basis(), summary)
 	}
-	slices.Sort(names)
-	assert.Len(t, slices.Compact(names), 38)
 	for rule := range callparams.Rules() { // a loop may end early
 		assert.Equal(t, callparams.RuleFromRequired, rule)
 		break
@@ -1520,11 +1520,11 @@ func TestRedacted(t *testing.T) {
 // TestMaskOfShortTexts checks Redaction on every text of up to three of the bytes that have a
 // meaning, alone and where a part starts.
 func TestMaskOfShortTexts(t *testing.T) {
-	const bytes = "a1+:@;?=&[].-_"
+	const special = "a1+:@;?=&[].-_"
 	texts := []string{""}
 	for i := 0; len(texts[i]) < 3; i++ {
-		for j := range bytes {
-			texts = append(texts, texts[i]+bytes[j:j+1])
+		for j := range special {
+			texts = append(texts, texts[i]+special[j:j+1])
 		}
 	}
 	for _, before := range []string{"", "+", "client:", "sip:", "SIPS:a@", "sip:a@h;", "sip:h?"} {
