@@ -585,7 +585,7 @@ func (r *refReader) params(uri string, i int) {
 			r.add("sip.param", off, 0)
 		case equals && value == "":
 			r.add("sip.param", i, 0)
-		case seen[key] && !(r.dial && len(uri) > 254):
+		case seen[key] && (!r.dial || len(uri) <= 254):
 			r.add("sip.param", off, len(name))
 		case !r.dial:
 		case r.escaped("sip.param", off, name, printablePattern):
