@@ -30,7 +30,7 @@ type incoming struct {
 func screen(invite *sip.Request) (incoming, error) {
 	from, err := callparams.ParseSIPURI(invite.From().Address.String())
 	if err != nil || !callparams.IsTwilioHost(from.Host) {
-		return incoming{}, errors.New("the host in the From header does not belong to Twilio")
+		return incoming{}, errors.New("the From header does not name a Twilio host")
 	}
 	in := incoming{Invite: invite, Caller: from.User}
 	if domain := invite.GetHeader(callparams.SourceDomainHeader); domain != nil {

@@ -33,8 +33,8 @@ var hostiles = []hostile{
 	{"host with @", callparams.SIPURI{User: "bob", Host: "example.com@evil.example"}},
 }
 
-// outcome says in a few words what a builder that was given want returned. It reads text back
-// with the grammar of RFC 3261. README.md explains the words.
+// outcome describes the text or the error that a builder returned for the URI want. It reads text
+// back with the grammar of RFC 3261. README.md explains the words.
 func outcome(want callparams.SIPURI, text string, err error) string {
 	if err != nil {
 		return "refused"
