@@ -1,12 +1,19 @@
-// Check shows what package callparams makes of the From and To of an outbound call.
+// Check shows whether the From and To of an outbound call pass the checks of package callparams.
 //
 //	go run ./examples/check -from '+14155552671' -to 'sip:destination@host?X-Account=42'
 //
-// Of an accepted pair it prints the parts, decoded, and exits with 0; of a refused one every problem, with
-// carets under the bytes it is about, and exits with 1. Wrong usage exits with 2.
+// If both values are accepted, it prints their parts, decoded. If not, it prints every problem,
+// with carets under the bytes in question. A problem also shows a corrected value if there is
+// exactly one candidate.
 //
-// It prints both values in the clear, for the terminal of whoever typed them. A service logs the errors of
-// the package instead, which hold no personal data.
+// Check does not contact Twilio. Twilio can still refuse a call that check accepts, for example
+// because the account does not own From.
+//
+// It prints both values in the clear: use it in your own terminal and keep its output out of logs.
+// A service can log the errors of the package instead, which do not contain personal data.
+//
+// The exit code is 0 if the values are accepted, 1 if they are refused, and 2 if the flags are
+// wrong.
 package main
 
 import (
@@ -25,24 +32,30 @@ func main() {
 	flag.Usage = usage
 	from := flag.String("from", "", "the From of the request")
 	to := flag.String("to", "", "the To of the request")
-	move := flag.Bool("move-domain", false, "first move the domain of a SIP From into an X-Source-Domain header of To")
-	asJSON := flag.Bool("json", false, "print JSON; bytes that are not UTF-8 become U+FFFD in it")
+	move := flag.Bool("move-domain", false,
+		"first move the domain of a SIP From into an X-Source-Domain header of To")
+	asJSON := flag.Bool("json", false,
+		"print the result as JSON; bytes that are not valid UTF-8 become U+FFFD")
 	var parser callparams.Parser
-	flag.Func("numbers", "check phone numbers as far as `level`: shape, possible (the default) or assigned", func(s string) error {
-		for _, level := range []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned} {
+	numbersUsage := "check phone numbers at this `level`: shape, possible (the default) or assigned"
+	flag.Func("numbers", numbersUsage, func(s string) error {
+		levels := []callparams.NumberCheck{
+			callparams.Shape, callparams.Possible, callparams.Assigned,
+		}
+		for _, level := range levels {
 			if s == level.String() {
 				parser.Numbers = level
 				return nil
 			}
 		}
-		return errors.New("want shape, possible or assigned")
+		return errors.New("the level must be shape, possible or assigned")
 	})
 	flag.Parse()
 	switch {
 	case flag.NArg() > 0:
-		wrongUsage("found more than flags, want a value with a space in quotes")
+		wrongUsage("there is an argument without a flag; put quotes around a value with spaces")
 	case !isSet("from") && !isSet("to"):
-		wrongUsage("want -from and -to")
+		wrongUsage("-from and -to are missing; set both")
 	}
 
 	r := result{parser: parser, request: callparams.Request{From: *from, To: *to}}
@@ -65,37 +78,46 @@ func main() {
 func usage() {
 	fmt.Fprint(flag.CommandLine.Output(), `usage: check -from FROM -to TO [flags]
 
-Check shows whether the From and To of an outbound call would be accepted, what is in them, and otherwise
-what is wrong, where, and what to write instead. It asks nobody: what passes can still be refused by the
-vendor, for instance because the account does not own From.
+Check shows whether the From and To of an outbound call pass the checks of package
+callparams. If both values are accepted, it prints their parts, decoded. If not, it
+prints every problem, with carets under the bytes in question. A problem also shows a
+corrected value if there is exactly one candidate.
 
-It prints both values in the clear: it is for your own terminal, not for logs. They are printed in quotes
-as Go strings are: what is not printable ASCII as \n, \x00 or \u00e9. A rule is documented by the vendor,
-observed in its answers, or assumed where it is silent.
+Check does not contact Twilio. Twilio can still refuse a call that check accepts, for
+example because the account does not own From.
 
-Exit status: 0 accepted, 1 refused, 2 wrong usage.
+It prints both values in the clear: use it in your own terminal and keep its output out
+of logs. The values appear as quoted Go strings: characters other than printable ASCII
+are written as escapes, such as \n, \x00 or \u00e9. A service can log the errors of the
+package instead, which do not contain personal data.
+
+A word after each rule says how sure it is. The rule is "documented" on Twilio's pages,
+"observed" in Twilio's answers, or "assumed" where Twilio does not say.
+
+The exit code is 0 if the values are accepted, 1 if they are refused, and 2 if the flags
+are wrong.
 
 `)
 	flag.PrintDefaults()
 }
 
 func wrongUsage(message string) {
-	fmt.Fprintln(os.Stderr, "check: "+message+"; -h for help")
+	fmt.Fprintln(os.Stderr, "check: "+message+"\nRun check -h for help.")
 	os.Exit(2)
 }
 
-// isSet reports whether the flag was given, be it with an empty value.
+// isSet reports whether the flag was given, even with an empty value.
 func isSet(name string) bool {
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
 	return set
 }
 
-// A result is a request and what became of it: a call, or a refusal.
+// A result is a request and its outcome: a call if refused is nil, a refusal otherwise.
 type result struct {
 	parser  callparams.Parser
 	request callparams.Request
-	moved   bool // request is not the one that was given
+	moved   bool // move has changed request
 	call    callparams.Call
 	refused *callparams.Error
 }
@@ -117,13 +139,14 @@ func (r *result) check() {
 
 func (r *result) printText() {
 	if r.moved {
-		fmt.Printf("moved the domain of From into To:\n  From %+q\n  To   %+q\n\n", r.request.From, r.request.To)
+		fmt.Println("moved the domain of From into a header of To:")
+		fmt.Printf("  From %+q\n  To   %+q\n\n", r.request.From, r.request.To)
 	}
 	if r.refused != nil {
 		r.printRefused()
 		return
 	}
-	fmt.Printf("accepted, phone numbers checked as %v\n", r.parser.Numbers)
+	fmt.Printf("accepted (phone numbers checked at level %v)\n", r.parser.Numbers)
 	printFrom(r.call.From())
 	printTo(r.call.To())
 }
@@ -131,7 +154,7 @@ func (r *result) printText() {
 func printFrom(from callparams.From) {
 	fmt.Printf("\nFrom %+q\n", from)
 	fmt.Printf("  kind    %v\n", from.Kind())
-	fmt.Printf("  user    %+q (what the From header will carry)\n", from.User())
+	fmt.Printf("  user    %+q (sent in the From header)\n", from.User())
 }
 
 func printTo(to callparams.To) {
@@ -172,17 +195,18 @@ func (r *result) printRefused() {
 	if len(problems) == 1 {
 		fmt.Println("refused")
 	} else {
-		fmt.Printf("refused for %d problems; the vendor would stop at the first, with %d\n", len(problems), r.refused.Code())
+		fmt.Printf("refused for %d problems; Twilio would stop at the first, with error %d\n",
+			len(problems), r.refused.Code())
 	}
 	for _, p := range problems {
 		printProblem(p)
 	}
 	if moved, err := r.request.MoveSourceDomain(); err == nil && moved != r.request {
-		fmt.Println("\nWith -move-domain, To would carry the domain of From in a header.")
+		fmt.Println("\nUse -move-domain to move the domain of From into a header of To.")
 	}
 }
 
-// printProblem prints p, for instance
+// printProblem prints p, for example:
 //
 //	From "sip:+1234@mydomain.sip.twilio.com"
 //	               ^^^^^^^^^^^^^^^^^^^^^^^^
@@ -204,11 +228,11 @@ func printProblem(p *callparams.Problem) {
 	fmt.Printf("  page    %s\n", p.DocsURL())
 }
 
-// underline returns value in quotes, and a line with carets under the n bytes at off, or one caret under what
-// stands at off if n is 0. Of a value that does not fit a line it shows the part around off, with ... outside
-// the quotes. What is quoted is ASCII, so that each byte of it takes one column.
+// underline returns value in quotes and a line with carets under its n bytes at off. If n is 0, the
+// line has one caret, at off. If value is too long for a line, underline shows the part around off,
+// with ... outside the quotes. The quoted text is ASCII, so each of its bytes takes one column.
 func underline(value string, off, n int) (text, carets string) {
-	const columns = 80 - len(`From ...""...`) // 80 is how wide a terminal is
+	const columns = 80 - len(`From ...""...`) // a terminal has 80
 	before := lastColumns(value[:off], max(columns/2, columns-width(value[off:])))
 	after := firstColumns(value[off:], columns-width(before))
 	shown := min(n, len(after))
@@ -224,16 +248,16 @@ func underline(value string, off, n int) (text, carets string) {
 	return text, strings.Repeat(" ", indent) + strings.Repeat("^", max(1, width(after[:shown])))
 }
 
-// escape returns s as it stands in quotes.
+// escape returns s as it appears between quotes.
 func escape(s string) string {
 	quoted := fmt.Sprintf("%+q", s)
 	return quoted[1 : len(quoted)-1]
 }
 
-// width returns how many columns s takes.
+// width returns the number of columns that s takes between quotes.
 func width(s string) int { return len(escape(s)) }
 
-// firstColumns returns the longest start of s that takes at most columns.
+// firstColumns returns the longest prefix of s that takes at most the given number of columns.
 func firstColumns(s string, columns int) string {
 	end := 0
 	for end < len(s) {
@@ -246,7 +270,7 @@ func firstColumns(s string, columns int) string {
 	return s[:end]
 }
 
-// lastColumns returns the longest end of s that takes at most columns.
+// lastColumns returns the longest suffix of s that takes at most the given number of columns.
 func lastColumns(s string, columns int) string {
 	start := len(s)
 	for start > 0 {
@@ -312,7 +336,8 @@ func fieldsJSON(fields []callparams.Field) []object {
 	return list
 }
 
-// refusedJSON returns the error's own body, and beside it the value and the fix of each problem.
+// refusedJSON returns the JSON form of refused, and adds the value and the fix to each problem. The
+// error leaves both out, because they are personal data.
 func refusedJSON(refused *callparams.Error) object {
 	body, err := json.Marshal(refused)
 	if err != nil {

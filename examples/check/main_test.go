@@ -27,22 +27,23 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// build builds the program, once. It lists the sources' folders because go test takes a cached result for as
-// good as what the tests themselves looked at, which what go build reads is not.
+// build builds the program once. It reads the folders of the sources so that go test does not reuse
+// a cached result after a source has changed: go test tracks only the files and folders that the
+// test itself reads, not those that go build reads.
 var build = sync.OnceValues(func() (program string, err error) {
 	for _, dir := range []string{".", "../.."} {
 		if _, err := os.ReadDir(dir); err != nil {
 			return "", err
 		}
 	}
-	program = filepath.Join(tempDir, "check.exe") // a name that every system runs
+	program = filepath.Join(tempDir, "check.exe") // Windows needs .exe
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return program, nil
 })
 
-// run runs the program and returns what it printed and its exit status.
+// run runs the program and returns what it printed and its exit code.
 func run(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	program, err := build()
@@ -64,12 +65,15 @@ func TestText(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"phone to SIP", []string{"-from", "+14155552671", "-to", "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"}, 0, `
-accepted, phone numbers checked as possible
+		{"phone to SIP", []string{
+			"-from", "+14155552671",
+			"-to", "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com",
+		}, 0, `
+accepted (phone numbers checked at level possible)
 
 From "+14155552671"
   kind    phone
-  user    "+14155552671" (what the From header will carry)
+  user    "+14155552671" (sent in the From header)
 
 To "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
   kind    sip
@@ -77,12 +81,15 @@ To "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
   host    "host"
   header  "X-Source-Domain" = "mydomain.sip.twilio.com"
 `},
-		{"every part of a SIP URI", []string{"-from", "client:alice", "-to", "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B="}, 0, `
-accepted, phone numbers checked as possible
+		{"every part of a SIP URI", []string{
+			"-from", "client:alice",
+			"-to", "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B=",
+		}, 0, `
+accepted (phone numbers checked at level possible)
 
 From "client:alice"
   kind    client
-  user    "alice" (what the From header will carry)
+  user    "alice" (sent in the From header)
 
 To "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B="
   kind    sip
@@ -95,29 +102,39 @@ To "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B="
   header  "X-A" = "50%"
   header  "X-B" = ""
 `},
-		{"a client, with a terminal's control sequence", []string{"-from", "alice", "-to", "client:bob?k=%1b%5b2J"}, 0, `
-accepted, phone numbers checked as possible
+		{"a client, with a terminal's control sequence", []string{
+			"-from", "alice",
+			"-to", "client:bob?k=%1b%5b2J",
+		}, 0, `
+accepted (phone numbers checked at level possible)
 
 From "alice"
   kind    user
-  user    "alice" (what the From header will carry)
+  user    "alice" (sent in the From header)
 
 To "client:bob?k=%1b%5b2J"
   kind    client
   name    "bob"
   param   "k" = "\x1b[2J"
 `},
-		{"phone to phone", []string{"-numbers", "shape", "-from", "+123456789", "-to", "+14155552671"}, 0, `
-accepted, phone numbers checked as shape
+		{"phone to phone", []string{
+			"-numbers", "shape",
+			"-from", "+123456789",
+			"-to", "+14155552671",
+		}, 0, `
+accepted (phone numbers checked at level shape)
 
 From "+123456789"
   kind    phone
-  user    "+123456789" (what the From header will carry)
+  user    "+123456789" (sent in the From header)
 
 To "+14155552671"
   kind    phone
 `},
-		{"a SIP From", []string{"-from", "sip:+1234@mydomain.sip.twilio.com", "-to", "sip:destination@host"}, 1, `
+		{"a SIP From", []string{
+			"-from", "sip:+1234@mydomain.sip.twilio.com",
+			"-to", "sip:destination@host",
+		}, 1, `
 refused
 
 From "sip:+1234@mydomain.sip.twilio.com"
@@ -128,18 +145,22 @@ From "sip:+1234@mydomain.sip.twilio.com"
   fix     "+1234"
   page    https://www.twilio.com/docs/errors/21212
 
-With -move-domain, To would carry the domain of From in a header.
+Use -move-domain to move the domain of From into a header of To.
 `},
-		{"moved", []string{"-move-domain", "-from", "sip:+1234@mydomain.sip.twilio.com", "-to", "sip:destination@host"}, 0, `
-moved the domain of From into To:
+		{"moved", []string{
+			"-move-domain",
+			"-from", "sip:+1234@mydomain.sip.twilio.com",
+			"-to", "sip:destination@host",
+		}, 0, `
+moved the domain of From into a header of To:
   From "+1234"
   To   "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
 
-accepted, phone numbers checked as possible
+accepted (phone numbers checked at level possible)
 
 From "+1234"
   kind    phone
-  user    "+1234" (what the From header will carry)
+  user    "+1234" (sent in the From header)
 
 To "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
   kind    sip
@@ -147,7 +168,11 @@ To "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
   host    "host"
   header  "X-Source-Domain" = "mydomain.sip.twilio.com"
 `},
-		{"not to be moved", []string{"-move-domain", "-from", "sip:bob@h", "-to", "+14155552671"}, 1, `
+		{"cannot be moved", []string{
+			"-move-domain",
+			"-from", "sip:bob@h",
+			"-to", "+14155552671",
+		}, 1, `
 refused
 
 From "sip:bob@h"
@@ -158,18 +183,21 @@ From "sip:bob@h"
   page    https://www.twilio.com/docs/errors/21212
 `},
 		{"nothing to move", []string{"-move-domain", "-from", "alice", "-to", "client:bob"}, 0, `
-accepted, phone numbers checked as possible
+accepted (phone numbers checked at level possible)
 
 From "alice"
   kind    user
-  user    "alice" (what the From header will carry)
+  user    "alice" (sent in the From header)
 
 To "client:bob"
   kind    client
   name    "bob"
 `},
-		{"two problems, one of them something missing", []string{"-from", "a＠b", "-to", "14155552671"}, 1, `
-refused for 2 problems; the vendor would stop at the first, with 21211
+		{"two problems, and one is a missing character", []string{
+			"-from", "a＠b",
+			"-to", "14155552671",
+		}, 1, `
+refused for 2 problems; Twilio would stop at the first, with error 21211
 
 To "14155552671"
     ^
@@ -185,7 +213,10 @@ From "a\uff20b"
   rule    user.char (documented)
   page    https://www.twilio.com/docs/errors/21212
 `},
-		{"the end of a long value", []string{"-from", "alice", "-to", "sip:" + strings.Repeat("0123456789", 25) + "@host.example"}, 1, `
+		{"the end of a long value", []string{
+			"-from", "alice",
+			"-to", "sip:" + strings.Repeat("0123456789", 25) + "@host.example",
+		}, 1, `
 refused
 
 To ..."678901234567890123456789012345678901234567890123456789@host.example"
@@ -215,7 +246,7 @@ To ""
 	}
 }
 
-// Whatever a value holds, the carets stand under the bytes that its problem is about.
+// TestCarets checks that the carets are under the bytes of the problem, whatever a value contains.
 func TestCarets(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	for _, r := range []callparams.Request{
@@ -226,8 +257,14 @@ func TestCarets(t *testing.T) {
 		{From: "a" + strings.Repeat("\U000e0001", 40), To: "client:" + long},
 		{From: long[:200] + " " + long, To: "client:bob?" + long},
 		{From: long + "@" + long, To: "sip:a@h?X-A=" + long + "\"" + long},
-		{From: strings.Repeat("é", 20) + " ", To: "sip:a@h?X-A=1&Subject=" + strings.Repeat("x", 20)},
-		{From: "client:" + strings.Repeat("é", 200), To: "sip:a@h?" + strings.Repeat("X-A=1&", 300)},
+		{
+			From: strings.Repeat("é", 20) + " ",
+			To:   "sip:a@h?X-A=1&Subject=" + strings.Repeat("x", 20),
+		},
+		{
+			From: "client:" + strings.Repeat("é", 200),
+			To:   "sip:a@h?" + strings.Repeat("X-A=1&", 300),
+		},
 	} {
 		t.Run(r.From+" "+r.To, func(t *testing.T) {
 			var refused *callparams.Error
@@ -298,7 +335,10 @@ func TestJSONAccepted(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"SIP", []string{"-from", "client:alice", "-to", "sips:bob@example.com:5061;transport=tls?X-A=50%25"}, `{
+		{"SIP", []string{
+			"-from", "client:alice",
+			"-to", "sips:bob@example.com:5061;transport=tls?X-A=50%25",
+		}, `{
 			"accepted": true,
 			"from": {"value": "client:alice", "kind": "client", "user": "alice"},
 			"to": {
@@ -340,7 +380,8 @@ func TestJSONAccepted(t *testing.T) {
 	}
 }
 
-// A refusal is the error's own body, and value and fix beside each problem.
+// TestJSONRefused checks that a refusal is the JSON form of the error, and that each problem also
+// has its value and its fix.
 func TestJSONRefused(t *testing.T) {
 	r := callparams.Request{From: "", To: "sip:bob@h?X-A=1&amp;X-B=2"}
 	var refused *callparams.Error
@@ -360,7 +401,7 @@ func TestJSONRefused(t *testing.T) {
 	var got map[string]any
 	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
 	assert.Equal(t, want, got)
-	assert.Contains(t, stdout, "X-A=1&X-B=2", "readable: & is not escaped")
+	assert.Contains(t, stdout, "X-A=1&X-B=2", "& must stay readable, not become \\u0026")
 	assert.Empty(t, stderr)
 	assert.Equal(t, 1, status)
 }
@@ -372,11 +413,17 @@ func TestUsage(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"no flags", nil, 2, "want -from and -to"},
-		{"neither From nor To", []string{"-json"}, 2, "want -from and -to"},
-		{"an unknown level", []string{"-numbers", "valid", "-to", "sip:h"}, 2, "want shape, possible or assigned"},
+		{"no flags", nil, 2, "-from and -to are missing"},
+		{"neither From nor To", []string{"-json"}, 2, "-from and -to are missing"},
+		{"an unknown level", []string{
+			"-numbers", "valid",
+			"-to", "sip:h",
+		}, 2, "the level must be shape, possible or assigned"},
 		{"an unknown flag", []string{"-domain", "-to", "sip:h"}, 2, "-domain"},
-		{"a value without quotes", []string{"-from", "alice", "-to", "client:bob", "smith"}, 2, "in quotes"},
+		{"a value without quotes", []string{
+			"-from", "alice",
+			"-to", "client:bob", "smith",
+		}, 2, "put quotes around"},
 		{"help", []string{"-h"}, 0, "prints both values in the clear"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const vendorHost = "sip.us1.twilio.com"
+const twilioHost = "sip.us1.twilio.com"
 
-// dial places the call through a receiver and returns what that answered.
+// dial places the call through a receiver and returns the call that the receiver answered.
 func dial(t *testing.T, from, fromHost string, to callparams.To) (in incoming, err error) {
 	t.Helper()
 	call, err := callparams.Request{From: from, To: to.String()}.Parse()
@@ -26,7 +26,7 @@ func dial(t *testing.T, from, fromHost string, to callparams.To) (in incoming, e
 	return in, err
 }
 
-// headers returns what the INVITE has beside the headers that every INVITE has.
+// headers returns the headers of the INVITE, except those that every INVITE has.
 func headers(invite *sip.Request) []callparams.Field {
 	var fields []callparams.Field
 	for _, h := range invite.Headers() {
@@ -39,20 +39,23 @@ func headers(invite *sip.Request) []callparams.Field {
 	return fields
 }
 
-// The values are those of the vendor's article about the From domain.
+// TestArticle uses the values in Twilio's support article about the From domain.
 func TestArticle(t *testing.T) {
 	to := callparams.MustParseTo("sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com")
-	in, err := dial(t, "+123456789", vendorHost, to)
+	in, err := dial(t, "+123456789", twilioHost, to)
 	require.NoError(t, err)
 	assert.Equal(t, "INVITE sip:destination@host SIP/2.0", in.Invite.StartLine())
 	assert.Equal(t, "sip:+123456789@sip.us1.twilio.com", in.Invite.From().Address.String())
 	assert.Equal(t, "sip:destination@host", in.Invite.To().Address.String())
-	assert.Equal(t, []callparams.Field{{Name: "X-Source-Domain", Value: "mydomain.sip.twilio.com"}}, headers(in.Invite))
+	assert.Equal(t, []callparams.Field{
+		{Name: "X-Source-Domain", Value: "mydomain.sip.twilio.com"},
+	}, headers(in.Invite))
 	assert.Equal(t, "+123456789", in.Caller)
 	assert.Equal(t, "mydomain.sip.twilio.com", in.SourceDomain)
 }
 
-// Each byte stands between two others: white space around a value is not part of it (RFC 3261, section 7.3.1).
+// TestEveryPrintableByte puts each byte between < and >, because white space at either end is not
+// part of a header's value (RFC 3261, section 7.3.1).
 func TestEveryPrintableByte(t *testing.T) {
 	var all strings.Builder
 	for c := byte(' '); c <= '~'; c++ {
@@ -66,7 +69,7 @@ func roundTrip(t *testing.T, value string) {
 	t.Helper()
 	to, err := callparams.SIPURI{User: "bob", Host: "example.com"}.WithHeader("X-Value", value).To()
 	require.NoError(t, err)
-	in, err := dial(t, "alice", vendorHost, to)
+	in, err := dial(t, "alice", twilioHost, to)
 	require.NoError(t, err)
 	assert.Equal(t, "sip:bob@example.com", in.Invite.Recipient.String())
 	assert.Equal(t, []callparams.Field{{Name: "X-Value", Value: value}}, headers(in.Invite))
@@ -83,9 +86,10 @@ func TestOrderAndRepeats(t *testing.T) {
 		{Name: "P-Called-Party-ID", Value: "<sip:bob@example.com>"},
 		{Name: "X-*!%_+`'~.", Value: "a name may have these"},
 	}
-	to, err := callparams.SIPURI{User: "a/b?c", Host: "example.com", Port: 5070, Headers: want}.WithParam("transport", "udp").To()
+	uri := callparams.SIPURI{User: "a/b?c", Host: "example.com", Port: 5070, Headers: want}
+	to, err := uri.WithParam("transport", "udp").To()
 	require.NoError(t, err)
-	in, err := dial(t, "client:Tom_O'Neil;7", vendorHost, to)
+	in, err := dial(t, "client:Tom_O'Neil;7", twilioHost, to)
 	require.NoError(t, err)
 	assert.Equal(t, "sip:a%2Fb%3Fc@example.com:5070;transport=udp", in.Invite.Recipient.String())
 	assert.Equal(t, "Tom_O'Neil;7", in.Caller)
@@ -95,7 +99,9 @@ func TestOrderAndRepeats(t *testing.T) {
 
 func TestStrangerIsForbidden(t *testing.T) {
 	to := callparams.MustParseTo("sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com")
-	for _, host := range []string{"example.com", "mydomain.sip.twilio.com", "sip.us1.twilio.com.example.com"} {
+	for _, host := range []string{
+		"example.com", "mydomain.sip.twilio.com", "sip.us1.twilio.com.example.com",
+	} {
 		in, err := dial(t, "alice", host, to)
 		assert.Zero(t, in)
 		var refused *sipgo.ErrDialogResponse
@@ -107,7 +113,8 @@ func TestStrangerIsForbidden(t *testing.T) {
 func TestPlaceNeedsSIP(t *testing.T) {
 	call, err := callparams.Request{From: "alice", To: "client:bob"}.Parse()
 	require.NoError(t, err)
-	assert.ErrorContains(t, place(t.Context(), call, vendorHost, "127.0.0.1:9", t.FailNow), "To is no SIP URI")
+	err = place(t.Context(), call, twilioHost, "127.0.0.1:9", t.FailNow)
+	assert.ErrorContains(t, err, "To must be a SIP URI")
 }
 
 func TestRun(t *testing.T) {
@@ -115,5 +122,6 @@ func TestRun(t *testing.T) {
 	require.NoError(t, run(&out))
 	assert.Contains(t, out.String(), "INVITE sip:destination@host SIP/2.0\r\n")
 	assert.Contains(t, out.String(), "\r\nX-Account: Smith & Sons\r\n")
-	assert.Contains(t, out.String(), "\nanswered 200 OK: +123456789 calls for mydomain.sip.twilio.com\n")
+	assert.Contains(t, out.String(),
+		"\nanswered 200 OK: caller +123456789, source domain mydomain.sip.twilio.com\n")
 }

@@ -21,9 +21,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLinphone has a stack that shares no code with ours dial what SIPURI.To builds: linphonec, of Debian's
-// linphone-cli, calls sipp, of its sip-tester, on the loopback interface. Two limits are linphonec's own: of headers
-// with the same name it sends the last only, and it cuts a URI after 1,022 bytes.
+// TestLinphone checks that an independent SIP stack understands what SIPURI.To builds. On the
+// loopback interface, linphonec (Debian package linphone-cli) calls sipp (Debian package
+// sip-tester).
+//
+// linphonec has two limits of its own: it sends only the last of several headers with the same
+// name, and it cuts a URI after 1,022 bytes.
 func TestLinphone(t *testing.T) {
 	var all strings.Builder
 	for c := byte(' '); c <= '~'; c++ {
@@ -33,9 +36,11 @@ func TestLinphone(t *testing.T) {
 		name string
 		uri  callparams.SIPURI
 	}{
-		{"article", callparams.SIPURI{User: "destination"}.WithHeader("X-Source-Domain", "mydomain.sip.twilio.com")},
+		{"article", callparams.SIPURI{User: "destination"}.
+			WithHeader("X-Source-Domain", "mydomain.sip.twilio.com")},
 		{"no header", callparams.SIPURI{User: "bob"}},
-		{"every printable byte", callparams.SIPURI{User: "bob"}.WithHeader("X-Value", "<"+all.String()+">")},
+		{"every printable byte", callparams.SIPURI{User: "bob"}.
+			WithHeader("X-Value", "<"+all.String()+">")},
 		{"every name that is delivered", callparams.SIPURI{User: "bob", Headers: []callparams.Field{
 			{Name: "X-B", Value: "1"},
 			{Name: "x-a", Value: "2, 3"},
@@ -45,8 +50,10 @@ func TestLinphone(t *testing.T) {
 			{Name: "P-Called-Party-ID", Value: "<sip:bob@example.com>"},
 		}}},
 		{"odd name", callparams.SIPURI{User: "bob"}.WithHeader("X-*!%_+`'~.", "1")},
-		{"empty value", callparams.SIPURI{User: "bob"}.WithHeader("X-A", "").WithHeader("X-B", "2")},
-		{"user, parameter", callparams.SIPURI{User: "a/b?c d;e"}.WithParam("transport", "udp").WithHeader("X-A", "1")},
+		{"empty value", callparams.SIPURI{User: "bob"}.
+			WithHeader("X-A", "").WithHeader("X-B", "2")},
+		{"user, parameter", callparams.SIPURI{User: "a/b?c d;e"}.
+			WithParam("transport", "udp").WithHeader("X-A", "1")},
 		{"long", callparams.SIPURI{User: "bob"}.WithHeader("X-Long", strings.Repeat("a", 900))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,11 +71,14 @@ func TestLinphone(t *testing.T) {
 			for _, line := range invite[1:] {
 				name, value, _ := strings.Cut(line, ":")
 				switch name {
-				case "Via", "From", "CSeq", "Call-ID", "Max-Forwards", "Supported", "Allow", "Content-Type", "Content-Length", "Contact", "User-Agent":
+				case "Via", "From", "CSeq", "Call-ID", "Max-Forwards", "Supported", "Allow",
+					"Content-Type", "Content-Length", "Contact", "User-Agent":
 				case "To":
-					assert.Equal(t, callparams.SIPURI{User: uri.User, Host: uri.Host}, parse(t, strings.Trim(value, " <>")))
+					address := callparams.SIPURI{User: uri.User, Host: uri.Host}
+					assert.Equal(t, address, parse(t, strings.Trim(value, " <>")))
 				default:
-					got = append(got, callparams.Field{Name: name, Value: strings.TrimPrefix(value, " ")})
+					value = strings.TrimPrefix(value, " ")
+					got = append(got, callparams.Field{Name: name, Value: value})
 				}
 			}
 			assert.Equal(t, headers, got)
@@ -83,7 +93,7 @@ func parse(t *testing.T, s string) callparams.SIPURI {
 	return uri
 }
 
-// freePort returns a UDP port of the loopback interface.
+// freePort returns a free UDP port of the loopback interface.
 func freePort(t *testing.T) uint16 {
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -91,15 +101,16 @@ func freePort(t *testing.T) uint16 {
 	return uint16(conn.LocalAddr().(*net.UDPAddr).Port)
 }
 
-// capture has linphonec dial to and returns the lines of the INVITE, without its body, that sipp receives
-// at the port.
+// capture makes linphonec dial to. It returns the lines of the INVITE that sipp receives at the
+// port, without the body.
 func capture(t *testing.T, to callparams.To, port uint16) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	dir := t.TempDir()
 	config, err := os.ReadFile("testdata/linphonerc")
 	require.NoError(t, err)
-	// linphonec writes to its configuration, and does not listen without its data folder.
+	// linphonec writes to its configuration file, so it gets a copy. It does not listen without its
+	// data folder.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "linphonerc"), config, 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, ".local/share/linphone"), 0o700))
 	messages := filepath.Join(dir, "messages")
@@ -120,7 +131,8 @@ func capture(t *testing.T, to callparams.To, port uint16) []string {
 	_, quit := fmt.Fprintln(commands, "quit")
 	require.NoError(t, errors.Join(err, declined, quit, linphonec.Wait()), &output)
 
-	// The first message is the INVITE, between a line about it with an empty one, and its body.
+	// The first message in the file is the INVITE. A line about the message and an empty line come
+	// before it; its body comes after it.
 	log, err := os.ReadFile(messages)
 	require.NoError(t, err)
 	_, invite, found := strings.Cut(string(log), "\n\n")

@@ -1,8 +1,15 @@
-// Invite shows what the receiving side of a call to a SIP address sees. It takes the request that the vendor
-// refuses with error 21212, since its From is a SIP URI, moves the domain into a header of To, checks it, and
-// places the call on the loopback interface as the vendor would. It prints the INVITE that arrives.
+// Invite shows what the receiving side of a call to a SIP address sees.
 //
-// In a service of your own, start from receiver.go; vendor.go stands in for the vendor.
+//	go -C examples/invite run .
+//
+// It starts from a request whose From is a SIP URI, which Twilio refuses with error 21212. It
+// moves the domain of From into a header of To and checks the result. Then it places the call on
+// the loopback interface as Twilio would, and prints the INVITE that arrives.
+//
+// The exit code is 0 if the call is answered, and 1 if something fails.
+//
+// For a service of your own, start from receiver.go. The code in twilio.go plays the part of
+// Twilio.
 package main
 
 import (
@@ -42,7 +49,7 @@ func run(out io.Writer) error {
 	}
 	defer receiver.close()
 
-	// 10 seconds are plenty: on the loopback interface, a call takes milliseconds.
+	// A call on the loopback interface takes milliseconds, so 10 seconds are enough.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	var in incoming
@@ -50,6 +57,7 @@ func run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%sanswered 200 OK: %s calls for %s\n", in.Invite, in.Caller, in.SourceDomain)
+	_, err = fmt.Fprintf(out, "%sanswered 200 OK: caller %s, source domain %s\n",
+		in.Invite, in.Caller, in.SourceDomain)
 	return err
 }

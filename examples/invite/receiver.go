@@ -11,25 +11,26 @@ import (
 )
 
 func init() {
-	// Of its own accord, sipgo logs the messages that it cannot read, with all they hold.
+	// By default, sipgo logs the whole text of a message that it cannot read.
 	sip.SetDefaultLogger(slog.New(slog.DiscardHandler))
 }
 
-// An incoming call is what the receiving side knows of a call before it answers.
+// An incoming holds what the receiving side knows about a call before it answers.
 type incoming struct {
 	Invite       *sip.Request
-	Caller       string // the user of the From header, decoded
-	SourceDomain string // what the X-Source-Domain header says, if there is one
+	Caller       string // the user in the From header, decoded
+	SourceDomain string // the value of the X-Source-Domain header, or ""
 }
 
-// screen checks who sends the INVITE. The vendor writes a host of its own into the From header, whatever the
-// domain of the customer is: an endpoint that checks domains must trust the vendor's, and finds the
-// customer's in the X-Source-Domain header. Anybody can write both: in production, accept INVITEs from the
-// vendor's IP addresses only.
+// screen checks who sends the INVITE. Twilio writes its own host into the From header, whatever
+// domain the customer has. An endpoint that checks domains must therefore trust Twilio's hosts.
+// The customer's domain is in the X-Source-Domain header.
+//
+// Anybody can write both headers. In production, accept INVITEs only from Twilio's IP addresses.
 func screen(invite *sip.Request) (incoming, error) {
 	from, err := callparams.ParseSIPURI(invite.From().Address.String())
 	if err != nil || !callparams.IsTwilioHost(from.Host) {
-		return incoming{}, errors.New("the call is not from the vendor")
+		return incoming{}, errors.New("the From header does not name a Twilio host")
 	}
 	in := incoming{Invite: invite, Caller: from.User}
 	if domain := invite.GetHeader(callparams.SourceDomainHeader); domain != nil {
@@ -38,7 +39,8 @@ func screen(invite *sip.Request) (incoming, error) {
 	return in, nil
 }
 
-// A receiver is a SIP endpoint that answers what screen lets pass with 200, and the rest with 403.
+// A receiver is a SIP endpoint. It answers the calls that screen accepts with 200, and all other
+// calls with 403.
 type receiver struct {
 	Addr string // where it listens, such as 127.0.0.1:5060
 
@@ -46,8 +48,8 @@ type receiver struct {
 	conn  net.PacketConn
 }
 
-// listen starts a receiver on a free port of the loopback interface. It calls answered, from any goroutine,
-// when it has answered a call and the caller knows.
+// listen starts a receiver on a free port of the loopback interface. The receiver calls answered,
+// on any goroutine, after the caller has acknowledged the answer.
 func listen(answered func(incoming)) (*receiver, error) {
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -74,12 +76,14 @@ func (r *receiver) serve(answered func(incoming)) error {
 	if err != nil {
 		return err
 	}
-	contact := sip.ContactHeader{Address: sip.Uri{Host: "127.0.0.1", Port: r.conn.LocalAddr().(*net.UDPAddr).Port}}
+	port := r.conn.LocalAddr().(*net.UDPAddr).Port
+	contact := sip.ContactHeader{Address: sip.Uri{Host: "127.0.0.1", Port: port}}
 	dialogs := sipgo.NewDialogServerCache(client, contact)
 	server.OnInvite(logged(func(invite *sip.Request, tx sip.ServerTransaction) error {
 		dialog, err := dialogs.ReadInvite(invite, tx)
 		if err != nil {
-			return errors.Join(err, tx.Respond(sip.NewResponseFromRequest(invite, sip.StatusBadRequest, "Bad Request", nil)))
+			bad := sip.NewResponseFromRequest(invite, sip.StatusBadRequest, "Bad Request", nil)
+			return errors.Join(err, tx.Respond(bad))
 		}
 		defer func() { _ = dialog.Close() }()
 		in, err := screen(invite)
@@ -90,16 +94,16 @@ func (r *receiver) serve(answered func(incoming)) error {
 			return err
 		}
 		answered(in)
-		<-dialog.Context().Done() // the caller hung up
+		<-dialog.Context().Done() // until the caller hangs up
 		return nil
 	}))
 	server.OnAck(logged(dialogs.ReadAck))
 	server.OnBye(logged(dialogs.ReadBye))
-	go func() { _ = server.ServeUDP(r.conn) }() // until conn is closed
+	go func() { _ = server.ServeUDP(r.conn) }() // until close closes conn
 	return nil
 }
 
-// logged logs what handle returns: the one who sent the request learns no more than the status.
+// logged logs the error that handle returns. The sender of the request learns only the status.
 func logged(handle func(*sip.Request, sip.ServerTransaction) error) sipgo.RequestHandler {
 	return func(request *sip.Request, tx sip.ServerTransaction) {
 		if err := handle(request, tx); err != nil {
@@ -108,7 +112,7 @@ func logged(handle func(*sip.Request, sip.ServerTransaction) error) sipgo.Reques
 	}
 }
 
-// close stops listening and ends what is under way.
+// close stops listening and ends the calls in progress.
 func (r *receiver) close() {
 	_ = r.agent.Close()
 	_ = r.conn.Close()

@@ -1,10 +1,10 @@
-// Tags validates the body of a request with go-playground/validator, as a service does that has its other
-// fields validated that way.
+// Tags checks the From and To of a call with go-playground/validator. It is for services that
+// already use that library to validate the other fields of a request.
 //
-//	echo '{"from":"sip:+1234@mydomain.sip.twilio.com","to":"14155552671"}' | tags
+//	echo '{"from":"alice","to":"+14155552671"}' | go -C examples/tags run .
 //
-// It prints a message for each field that is wrong. The exit code is 0 if there is none, 1 if there is, 2 if
-// standard input has no such body.
+// It prints one message for each wrong field. The exit code is 0 if all fields are valid, 1 if
+// one is wrong, and 2 if standard input is not a JSON object with the strings from and to.
 package main
 
 import (
@@ -28,7 +28,8 @@ func main() {
 	}
 	var request CallRequest
 	if err := json.NewDecoder(os.Stdin).Decode(&request); err != nil {
-		fmt.Fprintln(os.Stderr, "tags: want an object with from and to:", err)
+		fmt.Fprintln(os.Stderr,
+			"tags: standard input must be a JSON object with the strings from and to:", err)
 		os.Exit(2)
 	}
 	var invalid validator.ValidationErrors
@@ -42,7 +43,8 @@ func main() {
 	os.Exit(1)
 }
 
-// newValidator returns a validator that names fields as JSON does, and its English translator.
+// newValidator returns a validator that calls fields by their JSON names, and its English
+// translator.
 func newValidator() (*validator.Validate, ut.Translator, error) {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(field reflect.StructField) string { return field.Tag.Get("json") })

@@ -12,31 +12,41 @@ import (
 	"example.com/callparams"
 )
 
-// A CallRequest is what a service that places calls is asked for.
+// A CallRequest is the body of a request to a service that places calls.
 type CallRequest struct {
 	From string `json:"from" validate:"call_from"`
 	To   string `json:"to" validate:"call_to"`
 }
 
-// register teaches v the tags call_from and call_to and the rule for the pair of a CallRequest, and trans
-// their texts. The texts hold no personal data, nor does FieldError's Error; its Value does.
+// register adds to v the tags call_from and call_to and the check of a CallRequest as a pair. It
+// adds their texts to trans. The texts do not contain personal data, and neither does the Error
+// method of a FieldError; its Value method returns the whole value.
 //
-// A field may be left out where its tag is "omitempty,call_to". The tag call_from checks a number's shape
-// alone: what else it must be depends on To, so the rule for the pair says it.
+// For an optional field, use the tag "omitempty,call_to". The tag call_from checks only the shape
+// of a phone number. The other requirements on From depend on To, so the check of the pair covers
+// them.
 func register(v *validator.Validate, trans ut.Translator) error {
 	return errors.Join(
-		registerTag(v, trans, "call_from", func(s string) error { _, err := callparams.ParseFrom(s); return err }),
-		registerTag(v, trans, "call_to", func(s string) error { _, err := callparams.ParseTo(s); return err }),
+		registerTag(v, trans, "call_from", func(s string) error {
+			_, err := callparams.ParseFrom(s)
+			return err
+		}),
+		registerTag(v, trans, "call_to", func(s string) error {
+			_, err := callparams.ParseTo(s)
+			return err
+		}),
 		registerPair(v, trans),
 	)
 }
 
-func registerTag(v *validator.Validate, trans ut.Translator, tag string, check func(string) error) error {
+func registerTag(
+	v *validator.Validate, trans ut.Translator, tag string, check func(string) error,
+) error {
 	valid := func(fl validator.FieldLevel) bool { return check(fl.Field().String()) == nil }
 	if err := v.RegisterValidation(tag, valid); err != nil {
 		return err
 	}
-	// A FieldError has room for the value, not for what is wrong with it.
+	// A FieldError keeps the value but not its problems, so text checks the value again.
 	text := func(trans ut.Translator, fe validator.FieldError) string {
 		var texts []string
 		for _, p := range problems(check(reflect.ValueOf(fe.Value()).String())) {
@@ -47,8 +57,8 @@ func registerTag(v *validator.Validate, trans ut.Translator, tag string, check f
 	return v.RegisterTranslation(tag, trans, addText(tag), text)
 }
 
-// registerPair has each problem of the pair reported under the tag of its rule, such as from.phone, with its
-// text as the parameter.
+// registerPair registers the check of the pair. Each problem is reported under the tag of its rule,
+// such as from.phone, with its text as the parameter.
 func registerPair(v *validator.Validate, trans ut.Translator) error {
 	v.RegisterStructValidation(validatePair, CallRequest{})
 	for rule := range callparams.Rules() {
@@ -63,13 +73,13 @@ func registerPair(v *validator.Validate, trans ut.Translator) error {
 	return nil
 }
 
-// validatePair reports what is wrong with a pair whose fields have passed alone.
+// validatePair reports the problems of a pair if both of its fields are valid on their own.
 func validatePair(sl validator.StructLevel) {
 	r := sl.Current().Interface().(CallRequest)
 	_, fromErr := callparams.ParseFrom(r.From)
 	_, toErr := callparams.ParseTo(r.To)
 	if fromErr != nil || toErr != nil {
-		return // the tags report it
+		return // the tags report these problems
 	}
 	for _, p := range problems(callparams.Request{From: r.From, To: r.To}.Validate()) {
 		if p.Param == "From" {
@@ -80,7 +90,7 @@ func validatePair(sl validator.StructLevel) {
 	}
 }
 
-// problems returns those of an error of callparams, none if it is nil.
+// problems returns the problems of an error of callparams. It returns nil if err is nil.
 func problems(err error) []*callparams.Problem {
 	var refusal *callparams.Error
 	if !errors.As(err, &refusal) {
@@ -91,7 +101,8 @@ func problems(err error) []*callparams.Problem {
 
 func problemText(p *callparams.Problem) string { return fmt.Sprintf("%s (%d)", p.Message, p.Code) }
 
-// addText adds the text of a tag to a translator: the field's name and the problems.
+// addText returns a function that adds the text of a tag to a translator: the name of the field,
+// then the problems.
 func addText(tag string) validator.RegisterTranslationsFunc {
 	return func(trans ut.Translator) error { return trans.Add(tag, "{0}: {1}", false) }
 }
@@ -99,7 +110,7 @@ func addText(tag string) validator.RegisterTranslationsFunc {
 func translate(trans ut.Translator, tag, field, text string) string {
 	translated, err := trans.T(tag, field, text)
 	if err != nil {
-		return text // not registered for this language
+		return text // trans does not have a text for this tag
 	}
 	return translated
 }

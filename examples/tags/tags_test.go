@@ -16,7 +16,7 @@ import (
 	"example.com/callparams"
 )
 
-// fieldErrors returns the field errors of a struct, and their English texts.
+// fieldErrors validates a struct and returns its field errors and their English texts.
 func fieldErrors(t *testing.T, request any) (list validator.ValidationErrors, texts []string) {
 	t.Helper()
 	v, trans, err := newValidator()
@@ -37,14 +37,26 @@ func TestCallRequest(t *testing.T) {
 	}{
 		{"numbers", "+14155552671", "+442071838750", nil},
 		{"a name to a client", "alice", "client:bob", nil},
-		{"a number that cannot exist to a SIP URI", "+123456789", "sip:bob@example.com", nil},
+		{"an impossible number to a SIP URI", "+123456789", "sip:bob@example.com", nil},
 		{"both missing", "", "", []string{"call_from from", "call_to to"}},
-		{"a SIP URI in From", "sip:+1234@mydomain.sip.twilio.com", "sip:destination@host", []string{"call_from from"}},
-		{"many problems of a field", "alice", "sip:bob@10.0.0.1;transport=sctp?Subject=x", []string{"call_to to"}},
+		{
+			"a SIP URI in From", "sip:+1234@mydomain.sip.twilio.com", "sip:destination@host",
+			[]string{"call_from from"},
+		},
+		{
+			"many problems in one field", "alice", "sip:bob@10.0.0.1;transport=sctp?Subject=x",
+			[]string{"call_to to"},
+		},
 		{"a name to a number", "alice", "+14155552671", []string{"from.phone from"}},
-		{"a number that cannot exist to a number", "+123456789", "+14155552671", []string{"phone.length from"}},
+		{
+			"an impossible number to a number", "+123456789", "+14155552671",
+			[]string{"phone.length from"},
+		},
 		{"a number to itself", "+14155552671", "+14155552671", []string{"same.party to"}},
-		{"the pair waits for its fields", "alice", "+1415555CALL", []string{"call_to to"}},
+		{
+			"the pair is checked only if its fields are valid", "alice", "+1415555CALL",
+			[]string{"call_to to"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			list, texts := fieldErrors(t, CallRequest{tt.from, tt.to})
@@ -62,11 +74,14 @@ func TestCallRequest(t *testing.T) {
 			assert.Equal(t, tt.want, got)
 		})
 	}
-	_, texts := fieldErrors(t, CallRequest{"sip:+1234@mydomain.sip.twilio.com", "sip:destination@host"})
+	_, texts := fieldErrors(t, CallRequest{
+		"sip:+1234@mydomain.sip.twilio.com", "sip:destination@host",
+	})
 	assert.Equal(t, []string{"from: the caller address is not a user name (21212)"}, texts)
 }
 
-// The tags stand in any struct, on what go-playground/validator's own tags for strings stand on.
+// TestTags checks that the tags work in any struct, on every type that validator's own string tags
+// accept.
 func TestTags(t *testing.T) {
 	type number string
 	bad := "alice@example.com"
@@ -77,7 +92,10 @@ func TestTags(t *testing.T) {
 		Optional string   `json:"optional" validate:"omitempty,call_to"`
 		Nil      *string  `json:"nil" validate:"omitempty,call_to"`
 		Name     string   `json:"name" validate:"required"`
-	}{Caller: &bad, Named: number(bad), Callees: []string{"client:bob", "sip:alice@example.com", ""}})
+	}{
+		Caller: &bad, Named: number(bad),
+		Callees: []string{"client:bob", "sip:alice@example.com", ""},
+	})
 	assert.Equal(t, []string{
 		"caller: the caller address is not a user name (21212)",
 		"named: the caller address is not a user name (21212)",
@@ -86,7 +104,7 @@ func TestTags(t *testing.T) {
 	}, texts)
 }
 
-// Every rule has a translation: none falls back to validator's own text.
+// TestEveryRule checks that every rule has a translation. Without one, validator uses its own text.
 func TestEveryRule(t *testing.T) {
 	_, trans, err := newValidator()
 	require.NoError(t, err)
@@ -105,7 +123,8 @@ func TestNoPersonalData(t *testing.T) {
 	} {
 		var invalid validator.ValidationErrors
 		require.ErrorAs(t, v.Struct(request), &invalid)
-		for _, text := range append([]string{invalid.Error()}, slices.Collect(maps.Values(invalid.Translate(trans)))...) {
+		texts := slices.Collect(maps.Values(invalid.Translate(trans)))
+		for _, text := range append(texts, invalid.Error()) {
 			for _, secret := range []string{"jdoe", "secret", "4155"} {
 				assert.NotContains(t, text, secret)
 			}
@@ -123,12 +142,12 @@ func TestProgram(t *testing.T) {
 	}{
 		{`{"from":"alice","to":"client:bob"}`, "accepted\n", 0},
 		{`{"from":"alice","to":"+14155552671"}`, "(21212)\n", 1},
-		{`{"from":7}`, "tags: want an object with from and to", 2},
-		{``, "tags: want an object with from and to", 2},
+		{`{"from":7}`, "tags: standard input must be a JSON object", 2},
+		{``, "tags: standard input must be a JSON object", 2},
 	} {
 		cmd := exec.Command(program)
 		cmd.Stdin = strings.NewReader(tt.body)
-		out, _ := cmd.CombinedOutput() // the code is looked at below
+		out, _ := cmd.CombinedOutput() // the exit code is checked below
 		assert.Contains(t, string(out), tt.out)
 		assert.Equal(t, tt.code, cmd.ProcessState.ExitCode(), tt.body)
 	}

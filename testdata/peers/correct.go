@@ -9,17 +9,17 @@ import (
 	"example.com/callparams"
 )
 
-// A tally counts what a library makes of the vectors.
+// A tally counts how a library judges the vectors.
 type tally struct {
 	name     string
-	valid    int // vectors that are valid
-	refused  int // of those, refused
-	split    int // of those, accepted with other parts
-	invalid  int // vectors that are not
-	accepted int // of those, accepted
+	valid    int // valid vectors
+	refused  int // valid vectors that the library refuses
+	split    int // valid vectors that the library accepts but splits into wrong parts
+	invalid  int // invalid vectors
+	accepted int // invalid vectors that the library accepts
 }
 
-// verdicts returns the name and the counts of wrong verdicts.
+// verdicts returns the cells of a row: the name and the two counts of wrong verdicts.
 func (t tally) verdicts() []string {
 	return []string{
 		t.name,
@@ -28,7 +28,7 @@ func (t tally) verdicts() []string {
 	}
 }
 
-// counts are the tallies of each table; ours are the first.
+// A counts holds the tallies of each table. In each, the first tally is that of callparams.
 type counts struct{ grammar, sip, numbers []tally }
 
 func countVectors() (counts, error) {
@@ -47,7 +47,7 @@ func countVectors() (counts, error) {
 	}, nil
 }
 
-// splits counts what each splitter makes of vectors of SIP URIs.
+// splits counts how each splitter judges and splits vectors of SIP URIs.
 func splits(vectors []vector) []tally {
 	var tallies []tally
 	for _, s := range splitters {
@@ -75,7 +75,7 @@ func splits(vectors []vector) []tally {
 	return tallies
 }
 
-// verdicts counts what each checker makes of vectors.
+// verdicts counts how each checker judges vectors.
 func verdicts(checkers []checker, vectors []vector) []tally {
 	var tallies []tally
 	for _, c := range checkers {
@@ -99,8 +99,8 @@ func verdicts(checkers []checker, vectors []vector) []tally {
 	return tallies
 }
 
-// sameParts reports whether a and b are the same URI: hosts in any case, and fields of different names in any
-// order, for the libraries that keep them in a map.
+// sameParts reports whether a and b are the same URI. It ignores the case of the host. It also
+// ignores the order of fields with different names, because some libraries keep them in a map.
 func sameParts(a, b callparams.SIPURI) bool {
 	return a.Secure == b.Secure && a.User == b.User && a.Password == b.Password &&
 		strings.EqualFold(a.Host, b.Host) && a.Port == b.Port &&

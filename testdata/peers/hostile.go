@@ -6,7 +6,7 @@ import (
 	"example.com/callparams"
 )
 
-// A hostile part is a URI with a component that wants to be more than that.
+// A hostile is a URI with one component that tries to add or change other parts of the URI.
 type hostile struct {
 	name string
 	uri  callparams.SIPURI
@@ -33,7 +33,8 @@ var hostiles = []hostile{
 	{"host with @", callparams.SIPURI{User: "bob", Host: "example.com@evil.example"}},
 }
 
-// outcome says what a builder made of want: text, or err. The grammar of RFC 3261 reads the text back.
+// outcome describes the text or the error that a builder returned for the URI want. It reads text
+// back with the grammar of RFC 3261. README.md explains the words.
 func outcome(want callparams.SIPURI, text string, err error) string {
 	if err != nil {
 		return "refused"
@@ -51,10 +52,10 @@ func outcome(want callparams.SIPURI, text string, err error) string {
 		}
 		return "kept, not dialled"
 	}
-	var gained []string
+	var other []string
 	note := func(same bool, part string) {
 		if !same {
-			gained = append(gained, part)
+			other = append(other, part)
 		}
 	}
 	note(got.User == want.User, "user")
@@ -62,8 +63,8 @@ func outcome(want callparams.SIPURI, text string, err error) string {
 	note(got.Host == want.Host, "host")
 	note(len(got.Params) == len(want.Params), "parameter")
 	note(len(got.Headers) == len(want.Headers), "header")
-	if gained == nil {
+	if other == nil {
 		return "another value"
 	}
-	return "another " + strings.Join(gained, " and ")
+	return "another " + strings.Join(other, " and ")
 }

@@ -1,5 +1,12 @@
-// Command peers prints callparams beside other libraries, as Markdown: how fast each is on the same inputs,
-// what each makes of the vectors, and what each builds from hostile components. See README.md.
+// Peers compares callparams with other libraries.
+//
+//	go -C testdata/peers run .
+//
+// It prints Markdown tables: how fast each library is on the same inputs, which vectors each
+// library judges wrongly, and what each library builds from hostile components. README.md
+// explains the tables.
+//
+// The exit code is 0 if the tables are complete, and 1 if the vectors cannot be read.
 package main
 
 import (
@@ -25,15 +32,16 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println(versions())
-	fmt.Print("\nSIP URIs, time and allocations\n\n", speed(sipCheckers, sipInputs))
-	fmt.Print("\nPhone numbers, time and allocations\n\n", speed(numberCheckers, numberInputs))
-	fmt.Print("\nSIP URIs, the vectors of the grammar\n\n", splitTable(c.grammar))
-	fmt.Print("\nSIP URIs, the vectors of To\n\n", verdictTable(c.sip))
-	fmt.Print("\nPhone numbers, the vectors of To\n\n", verdictTable(c.numbers))
+	fmt.Print("\nSIP URIs: answer, time and allocations\n\n", speed(sipCheckers, sipInputs))
+	fmt.Print("\nPhone numbers: answer, time and allocations\n\n",
+		speed(numberCheckers, numberInputs))
+	fmt.Print("\nSIP URIs: the vectors of the grammar\n\n", splitTable(c.grammar))
+	fmt.Print("\nSIP URIs: the vectors of To\n\n", verdictTable(c.sip))
+	fmt.Print("\nPhone numbers: the vectors of To\n\n", verdictTable(c.numbers))
 	fmt.Print("\nHostile components\n\n", built())
 }
 
-// versions returns what was measured, with what.
+// versions returns the version of Go, the platform and the versions of the libraries.
 func versions() string {
 	text := runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 	info, _ := debug.ReadBuildInfo()
@@ -47,8 +55,8 @@ func versions() string {
 	return text
 }
 
-// speed measures each checker on each input, and shows what it answered: a refusal costs otherwise than an
-// acceptance.
+// speed measures each checker on each input. It also shows the answer, because a refusal and an
+// acceptance do different work.
 func speed(checkers []checker, inputs []input) string {
 	table := [][]string{{"input"}}
 	for _, c := range checkers {
@@ -64,8 +72,8 @@ func speed(checkers []checker, inputs []input) string {
 	return markdown(table)
 }
 
-// cell measures check on in ten times, briefly, and keeps the fastest: on a machine that is not idle, the others
-// had company.
+// cell measures check on in with ten short runs and keeps the fastest. On a busy machine, other
+// programs slow down the rest.
 func cell(check checker, in input) string {
 	fastest, allocs := math.Inf(1), int64(0)
 	for range 10 {
@@ -79,25 +87,27 @@ func cell(check checker, in input) string {
 	return fmt.Sprintf("%s %.0f ns, %d", answer, fastest, allocs)
 }
 
-// splitTable shows what each splitter makes of the vectors.
+// splitTable shows how many vectors each splitter refuses, accepts or splits wrongly.
 func splitTable(tallies []tally) string {
-	table := [][]string{{"library", "valid refused", "invalid accepted", "valid split wrongly"}}
+	table := [][]string{{
+		"library", "valid, but refused", "invalid, but accepted", "valid, but split wrongly",
+	}}
 	for _, t := range tallies {
 		table = append(table, append(t.verdicts(), strconv.Itoa(t.split)))
 	}
 	return markdown(table)
 }
 
-// verdictTable shows what each checker makes of the vectors.
+// verdictTable shows how many vectors each checker refuses or accepts wrongly.
 func verdictTable(tallies []tally) string {
-	table := [][]string{{"library", "valid refused", "invalid accepted"}}
+	table := [][]string{{"library", "valid, but refused", "invalid, but accepted"}}
 	for _, t := range tallies {
 		table = append(table, t.verdicts())
 	}
 	return markdown(table)
 }
 
-// built shows what each builder makes of each hostile component.
+// built shows what each builder returns for each hostile component.
 func built() string {
 	table := [][]string{{"component"}}
 	for _, b := range builders {
@@ -114,7 +124,7 @@ func built() string {
 	return markdown(table)
 }
 
-// markdown returns a table whose first row is its head.
+// markdown returns a Markdown table. The first row of table is its header.
 func markdown(table [][]string) string {
 	var b strings.Builder
 	for i, row := range table {

@@ -14,16 +14,16 @@ import (
 	"github.com/nyaruka/phonenumbers/v2"
 )
 
-// caller is the From of every Request here.
+// caller is the From of every Request in this program.
 const caller = "+14155550100"
 
-// A checker says yes or no to a text.
+// A checker accepts or refuses a text.
 type checker struct {
 	name    string
 	accepts func(string) bool
 }
 
-// sipCheckers take a SIP URI. From the second on, they know nothing of From.
+// sipCheckers check a SIP URI. All except the first ignore From, so countVectors skips the first.
 var sipCheckers = []checker{
 	{"Request.Validate", validate},
 	{"ParseTo", parseTo},
@@ -41,8 +41,8 @@ var sipCheckers = []checker{
 	}},
 }
 
-// numberCheckers take a phone number. From the third on, they know nothing of From, of which ParseFrom checks
-// the shape alone.
+// numberCheckers check a phone number. countVectors skips the first two: ParseFrom checks only the
+// shape of a number, and Request.Validate depends on From.
 var numberCheckers = []checker{
 	{"ParseFrom", func(s string) bool {
 		_, err := callparams.ParseFrom(s)
@@ -68,10 +68,10 @@ func parseTo(s string) bool {
 	return err == nil
 }
 
-var errNoSIP = errors.New("no SIP URI")
+var errNotSIP = errors.New("not a SIP URI")
 
-// A splitter takes a SIP URI apart. What a library leaves escaped by its documentation is decoded here, so
-// that raw and decoded parts count the same.
+// A splitter splits a SIP URI into its parts. If a library documents that it leaves parts
+// escaped, its splitter decodes them, so escaped and decoded parts count the same.
 type splitter struct {
 	name  string
 	split func(string) (callparams.SIPURI, error)
@@ -83,14 +83,15 @@ var splitters = []splitter{
 	{"net/url", splitURL},
 }
 
-// splitSipgo takes what sipgo reads without looking into it, such as tel: and *, for refused.
+// splitSipgo refuses the texts that sipgo accepts without reading their content, such as tel: URIs
+// and *.
 func splitSipgo(s string) (callparams.SIPURI, error) {
 	var u sip.Uri
 	if err := sip.ParseUri(s, &u); err != nil {
 		return callparams.SIPURI{}, err
 	}
 	if u.Scheme != "sip" && u.Scheme != "sips" {
-		return callparams.SIPURI{}, errNoSIP
+		return callparams.SIPURI{}, errNotSIP
 	}
 	return callparams.SIPURI{
 		Secure:   u.Scheme == "sips",
@@ -111,18 +112,20 @@ func sipgoFields(params sip.HeaderParams) []callparams.Field {
 	return fields
 }
 
-// unescape decodes s. It fails only for parts that nobody compares: those of an invalid vector.
+// unescape decodes s. It can ignore the error, because only invalid vectors cause one and their
+// parts are not compared.
 func unescape(s string) string {
 	text, _ := url.PathUnescape(s)
 	return text
 }
 
-// splitURL gives net/url its best chance: it takes only what has // behind the scheme apart. It has no place
-// for parameters, and loses the order of headers with different names.
+// splitURL inserts // after the scheme, because net/url splits only such URLs. net/url does not
+// have parameters. It returns headers as a map, so the order of headers with different names is
+// lost.
 func splitURL(s string) (callparams.SIPURI, error) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || !strings.EqualFold(scheme, "sip") && !strings.EqualFold(scheme, "sips") {
-		return callparams.SIPURI{}, errNoSIP
+		return callparams.SIPURI{}, errNotSIP
 	}
 	u, err := url.Parse(scheme + "://" + rest)
 	if err != nil {
@@ -175,7 +178,8 @@ func buildSipgo(u callparams.SIPURI) string {
 	return uri.String()
 }
 
-// buildURL takes the // out again that net/url writes before a user, and puts parameters behind the host.
+// buildURL removes the // that net/url writes before a user. It puts parameters after the host,
+// because net/url does not have a field for them.
 func buildURL(u callparams.SIPURI) string {
 	host := u.Host
 	for _, f := range u.Params {

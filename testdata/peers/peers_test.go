@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOursHasNothingWrong(t *testing.T) {
+// TestCallparams checks that callparams judges every vector correctly and builds only what it was
+// given.
+func TestCallparams(t *testing.T) {
 	c, err := countVectors()
 	require.NoError(t, err)
 	for _, tallies := range [][]tally{c.grammar, c.sip, c.numbers} {
@@ -24,7 +26,7 @@ func TestOursHasNothingWrong(t *testing.T) {
 	}
 }
 
-// TestInputs holds what the names of the inputs promise.
+// TestInputs checks that each input is what its name says.
 func TestInputs(t *testing.T) {
 	for _, in := range sipInputs {
 		_, err := callparams.ParseSIPURI(in.text)

@@ -5,13 +5,16 @@ import (
 	"testing"
 )
 
-// An input is a text to measure with.
+// An input is a text that the checkers are measured on.
 type input struct{ name, text string }
 
 var sipInputs = []input{
 	{"plain", "sip:jack@example.com"},
 	{"one header", "sip:jack@example.com?X-Account=42"},
-	{"TLS, two escaped headers", "sip:jack@example.com;transport=tls?X-Name=Ann%20Lee&X-Note=50%25%20off"},
+	{
+		"TLS, two escaped headers",
+		"sip:jack@example.com;transport=tls?X-Name=Ann%20Lee&X-Note=50%25%20off",
+	},
 	{"IPv6, password", "sip:jack:secret@[2001:db8::1]:5060;lr"},
 	{"254 bytes, 1000 of headers", longURI()},
 	{"refused: space", "sip:jack@exa mple.com"},
@@ -27,7 +30,8 @@ var numberInputs = []input{
 	{"refused: trunk 0", "+4402071838750"},
 }
 
-// longURI returns a URI of 254 bytes and 1,000 bytes of headers: close to the most that the vendor dials.
+// longURI returns a URI with 254 bytes before the ? and 1,000 bytes of headers after it. That is
+// close to Twilio's limits.
 func longURI() string {
 	uri := "sip:jack@example.com;a="
 	uri += strings.Repeat("b", 254-len(uri))

@@ -10,20 +10,21 @@ import (
 	"example.com/callparams"
 )
 
-// A vector is a case of ../vectors, where README.md describes the format: what is of interest here.
+// A vector holds the fields of a case of ../vectors that this program uses. ../vectors/README.md
+// describes the format.
 type vector struct {
 	Input  text
 	Levels *struct{ Possible verdict }
 	verdict
 }
 
-// A verdict has the parts of what is accepted or the problems of what is refused.
+// A verdict has the parts of an accepted input or the problems of a refused one.
 type verdict struct {
 	Accept   *parts
 	Problems []struct{ Rule string }
 }
 
-// parts are those of a SIP URI, or the kind of a To.
+// parts holds the kind of a To, or the parts of a SIP URI.
 type parts struct {
 	Kind     string
 	Secure   bool
@@ -37,7 +38,7 @@ type parts struct {
 
 type field struct{ Name, Value text }
 
-// A text is a string; {"hex": "ff"} in JSON if it is no valid UTF-8.
+// A text is a string. In JSON, it is {"hex": "ff"} if it is not valid UTF-8.
 type text string
 
 func (s *text) UnmarshalJSON(data []byte) error {
@@ -53,7 +54,7 @@ func (s *text) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// load reads the vectors of one file, with the verdicts of the level Possible.
+// load reads the vectors of one file, with their verdicts at the level Possible.
 func load(name string) ([]vector, error) {
 	data, err := os.ReadFile("../vectors/" + name + ".json")
 	if err != nil {
@@ -71,7 +72,8 @@ func load(name string) ([]vector, error) {
 	return file.Cases, nil
 }
 
-// about returns those vectors that are accepted as one of kinds, or refused by a rule of one of them first.
+// about returns the vectors of the given kinds. The kind of a refused vector is the first word of
+// its first rule.
 func about(vectors []vector, kinds ...string) []vector {
 	var chosen []vector
 	for _, v := range vectors {

@@ -9,11 +9,13 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// place places call as the vendor does, with fromHost for its host. When it is answered, place calls talk and
-// then hangs up; if it is refused, place fails with a *sipgo.ErrDialogResponse.
+// place places call as Twilio does, with fromHost as Twilio's host. When the call is answered,
+// place runs talk and then hangs up. If the call is refused, the error is a
+// *sipgo.ErrDialogResponse.
 //
-// All goes to the proxy: the vendor dials no loopback address, so that no To can name one. It goes over UDP, where
-// sipgo sends no INVITE of more than 1,300 bytes.
+// place sends every message to proxy, because To cannot contain the address of the receiver:
+// Twilio does not dial loopback addresses. The transport is UDP, over which sipgo refuses to send
+// an INVITE of more than 1,300 bytes.
 func place(ctx context.Context, call callparams.Call, fromHost, proxy string, talk func()) error {
 	invite, err := newInvite(call, fromHost)
 	if err != nil {
@@ -27,11 +29,13 @@ func place(ctx context.Context, call callparams.Call, fromHost, proxy string, ta
 		return err
 	}
 	defer func() { _ = agent.Close() }()
-	client, err := sipgo.NewClient(agent, sipgo.WithClientHostname("127.0.0.1"), sipgo.WithClientConnectionAddr("127.0.0.1:0"))
+	client, err := sipgo.NewClient(agent,
+		sipgo.WithClientHostname("127.0.0.1"), sipgo.WithClientConnectionAddr("127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
-	dialogs := sipgo.DialogUA{Client: client, ContactHDR: sip.ContactHeader{Address: sip.Uri{Host: "127.0.0.1"}}}
+	contact := sip.ContactHeader{Address: sip.Uri{Host: "127.0.0.1"}}
+	dialogs := sipgo.DialogUA{Client: client, ContactHDR: contact}
 	dialog, err := dialogs.WriteInvite(ctx, invite)
 	if err != nil {
 		return err
@@ -46,12 +50,12 @@ func place(ctx context.Context, call callparams.Call, fromHost, proxy string, ta
 	return dialog.Bye(ctx)
 }
 
-// newInvite returns the INVITE of call. The headers of To leave the Request-URI and become headers of the
-// INVITE, decoded: RFC 3261, section 19.1.5.
+// newInvite returns the INVITE for call. As RFC 3261, section 19.1.5, says, it removes the
+// headers of To from the Request-URI and adds them to the INVITE, decoded.
 func newInvite(call callparams.Call, fromHost string) (*sip.Request, error) {
 	to, ok := call.To().SIPURI()
 	if !ok {
-		return nil, errors.New("invite: To is no SIP URI")
+		return nil, errors.New("invite: To must be a SIP URI")
 	}
 	headers := to.Headers
 	to.Headers = nil
@@ -64,7 +68,8 @@ func newInvite(call callparams.Call, fromHost string) (*sip.Request, error) {
 		return nil, err
 	}
 	invite := sip.NewRequest(sip.INVITE, target)
-	invite.AppendHeader(&sip.FromHeader{Address: caller, Params: sip.HeaderParams{{K: "tag", V: sip.GenerateTagN(16)}}})
+	tag := sip.HeaderParams{{K: "tag", V: sip.GenerateTagN(16)}}
+	invite.AppendHeader(&sip.FromHeader{Address: caller, Params: tag})
 	for _, h := range headers {
 		invite.AppendHeader(sip.NewHeader(h.Name, h.Value))
 	}
