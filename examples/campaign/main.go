@@ -15,13 +15,14 @@
 //	fixes    what to write in from or to instead, if there is exactly one candidate
 //	line     the line of the input where the row starts, counted from 1
 //
-// Campaign refuses a row that it cannot read under a rule of its own:
+// If campaign cannot read a row, it refuses the row with one of its own rules:
 //
 //	row.syntax   the row is malformed
 //	row.columns  the row has more or fewer columns than the header
 //	row.length   the row is longer than 64 KiB
 //
-// It does not copy such a row to the output. Use line to find the row in the input.
+// The output contains the verdict of such a row but not its text. Use line to find the row in the
+// input.
 //
 // The summary goes to standard output, or to standard error if -out is "-". The exit code is 0 if
 // every row was accepted, 1 if some rows were refused, and 2 if campaign did not check the whole
@@ -91,14 +92,14 @@ columns or fields of a row and adds five:
            candidate
   line     the line of the input where the row starts, counted from 1
 
-Campaign refuses a row that it cannot read under a rule of its own:
+If campaign cannot read a row, it refuses the row with one of its own rules:
 
   row.syntax   the row is malformed
   row.columns  the row has more or fewer columns than the header
   row.length   the row is longer than 64 KiB
 
-It does not copy such a row to the output. Use line to find the row in the
-input.
+The output contains the verdict of such a row but not its text. Use line to find
+the row in the input.
 
 The summary goes to standard output, or to standard error if -out is "-".
 

@@ -371,7 +371,8 @@ func TestProgressBar(t *testing.T) {
 
 var rowCount = flag.Int("rows", 1_000_000, "how many rows the benchmarks check")
 
-// BenchmarkCampaign runs the built program, so that its peak memory does not include the test's:
+// BenchmarkCampaign runs the built program, so that its peak memory does not include the test's.
+// This command checks ten million rows:
 //
 //	go test -run '^$' -bench . -benchtime 1x -rows 10000000
 func BenchmarkCampaign(b *testing.B) { benchmarkProgram(b, program, "-csv") }

@@ -54,8 +54,8 @@ type answer struct {
 }
 
 // handle answers a request with the result of h and logs the request. It sends an error in Twilio's
-// form. The log contains only the pattern of the path: a client may write personal data into the
-// path or the method.
+// form. It logs the pattern of the path, but not the path or the method, because a client may write
+// personal data into them.
 func (g *gateway) handle(h func(*http.Request) (answer, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -141,7 +141,7 @@ func parseRequest(form []byte) (callparams.Request, error) {
 	switch {
 	case err != nil: // err is not passed on, because its text quotes the form
 		return callparams.Request{}, fail(http.StatusBadRequest,
-			"the form has a ; or a % without two hex digits; "+
+			"the form is not encoded correctly (it has a ; or a % without two hex digits); "+
 				"separate parameters with & and percent-encode their values")
 	case len(values["From"]) > 1 || len(values["To"]) > 1:
 		return callparams.Request{}, fail(http.StatusBadRequest,
@@ -178,8 +178,8 @@ func (g *gateway) forward(r *http.Request, form []byte) (answer, error) {
 }
 
 // endToEnd returns a copy of h without the fields that are meant for a single connection (RFC 9110,
-// section 7.6.1). It also drops idempotency keys, because http.Transport may send a call
-// with such a key twice.
+// section 7.6.1). It also drops idempotency keys, because http.Transport may send a call with
+// such a key twice.
 func endToEnd(h http.Header) http.Header {
 	h = h.Clone()
 	for _, list := range h["Connection"] {

@@ -228,7 +228,8 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// raw returns a handler that writes the bytes of answer, without HTTP, and closes the connection.
+// raw returns a handler that writes the result of answer to the connection as it is, then closes
+// it.
 func raw(answer func(form string) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		form, _ := io.ReadAll(r.Body)
@@ -310,7 +311,8 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 // TestNothingIsSentTwice checks that the gateway does not send a call again if the upstream closes
-// an idle connection. http.Transport does so for a POST with an idempotency key.
+// a reused connection without an answer. http.Transport would repeat a POST with an idempotency
+// key.
 func TestNothingIsSentTwice(t *testing.T) {
 	var upstream twilioServer
 	broken := raw(constant(""))

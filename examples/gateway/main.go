@@ -1,16 +1,16 @@
 // Gateway is an HTTP service that checks calls on their way to Twilio's API. Services in any
-// language send their calls to it instead of to Twilio, and it forwards a call only if From and To
-// are accepted.
+// language can send their calls to it. It forwards a call to Twilio only if From and To are
+// accepted.
 //
 //	go run ./examples/gateway -addr 127.0.0.1:8080 -upstream https://api.twilio.com
 //	curl http://127.0.0.1:8080/2010-04-01/Accounts/AC0/Calls.json \
 //		-d From=alice@example.com -d To=client:bob
 //
-// Gateway serves only Create Call, as a form that is posted to the same path as at Twilio. It
-// answers a refused call with status 400 and Twilio's error body, which also lists every problem in
-// "problems". It does not send a refused call to Twilio. It forwards the form of an accepted call
-// unchanged, together with its Authorization, and returns Twilio's answer. /healthz answers 200
-// while the service runs.
+// Gateway serves only Create Call: a form that is posted to the same path as Twilio's. It answers a
+// refused call with status 400 and an error body like Twilio's, which also lists every problem in
+// "problems". It does not send a refused call to Twilio. It forwards the form and the Authorization
+// of an accepted call unchanged and returns Twilio's answer. /healthz answers 200 while the service
+// runs.
 //
 // Gateway also reports its own errors in Twilio's form, with the HTTP status as the code. They
 // cannot be mistaken for Twilio's errors, whose codes have five digits.
@@ -20,11 +20,12 @@
 // again.
 //
 // The log goes to standard error as JSON. It has one line per request, except for /healthz, with
-// the status, the duration and the problems. It does not contain numbers, users or header values.
+// the status, the duration and the problems. It does not contain phone numbers, users or header
+// values.
 //
 // SIGINT and SIGTERM stop the service after it has answered all calls in progress. A second signal
-// stops it at once. The exit code is 0 after a stop by a signal, 1 if the service cannot start or
-// fails, and 2 for wrong usage.
+// stops it at once. The exit code is 0 if it stopped after a signal with all calls answered, 1 if
+// it could not start or failed, and 2 for wrong usage.
 //
 // twilio-go does not have an option for the address of the API. To send its calls to the gateway,
 // give it an http.Client whose Transport sets URL.Scheme and URL.Host.
@@ -47,7 +48,7 @@ import (
 
 const (
 	maxHeader = 16 << 10 // bytes in the header of a request
-	maxBody   = 64 << 10 // bytes in a form; its longest parameter, Twiml, has 4,000 characters
+	maxBody   = 64 << 10 // bytes in a form; Twiml, its longest field, has up to 4,000 characters
 	maxAnswer = 1 << 20  // bytes in an answer from Twilio; a call is about 2 KiB of JSON
 
 	readTimeout     = 5 * time.Second // for a request to arrive
@@ -86,15 +87,15 @@ func usage() {
 	fmt.Fprint(flag.CommandLine.Output(), `usage: gateway [-addr ADDRESS] [-upstream URL]
 
 Gateway is an HTTP service that checks calls on their way to Twilio's API.
-Services in any language send their calls to it instead of to Twilio, and it
-forwards a call only if From and To are accepted.
+Services in any language can send their calls to it. It forwards a call to
+Twilio only if From and To are accepted.
 
-Gateway serves only Create Call, as a form that is posted to the same path as at
-Twilio: /2010-04-01/Accounts/{Sid}/Calls.json. It answers a refused call with
-status 400 and Twilio's error body, which also lists every problem in
-"problems". It does not send a refused call to Twilio. It forwards the form of
-an accepted call unchanged, together with its Authorization, and returns
-Twilio's answer. /healthz answers 200 while the service runs.
+Gateway serves only Create Call: a form that is posted to the same path as
+Twilio's, /2010-04-01/Accounts/{Sid}/Calls.json. It answers a refused call with
+status 400 and an error body like Twilio's, which also lists every problem in
+"problems". It does not send a refused call to Twilio. It forwards the form and
+the Authorization of an accepted call unchanged and returns Twilio's answer.
+/healthz answers 200 while the service runs.
 
 Gateway also reports its own errors in Twilio's form, with the HTTP status as
 the code. They cannot be mistaken for Twilio's errors, whose codes have five
@@ -106,14 +107,14 @@ Twilio before you place the call again.
 
 The log goes to standard error as JSON. It has one line per request, except for
 /healthz, with the status, the duration and the problems. It does not contain
-numbers, users or header values.
+phone numbers, users or header values.
 
 SIGINT and SIGTERM stop the service after it has answered all calls in progress.
 A second signal stops it at once.
 
 Exit codes:
 
-  0  a signal stopped the service
+  0  the service stopped after a signal, with all calls answered
   1  the service could not start or failed
   2  wrong usage
 
@@ -149,7 +150,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// run serves at addr until ctx is done. It returns when all requests in progress are answered.
+// run serves at addr until ctx is done. It then waits until all requests in progress are answered.
 func run(ctx context.Context, addr string, server *http.Server, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -42,8 +42,9 @@ func isCreateCall(method, rawURL string) bool {
 	return matched
 }
 
-// A refusal is the error for a call that was not sent. It wraps the *callparams.Error and, for code
-// that knows only twilio-go's errors, the *client.TwilioRestError that Twilio would have caused.
+// A refusal is the error for a call that was not sent. It wraps the *callparams.Error. For code
+// that knows only twilio-go's errors, it also wraps a *client.TwilioRestError, as if Twilio had
+// refused the call.
 type refusal struct {
 	found *callparams.Error
 }

@@ -246,7 +246,7 @@ func TestExplainAnyError(t *testing.T) {
 }
 
 // TestProgram runs the command of the package comment. Nothing listens at the address of the proxy,
-// so the program would fail in another way if it sent a request.
+// so the output would differ if the program sent a request.
 func TestProgram(t *testing.T) {
 	program := exec.Command(os.Args[0],
 		"-from", "sip:+1234@mydomain.sip.twilio.com", "-to", "sip:destination@host")
@@ -272,8 +272,8 @@ func TestGateway(t *testing.T) {
 	assert.Equal(t, "CA0", *call.Sid)
 	assert.Equal(t, "sip:bob@example.com?X-Account=4%202", fake.forms[0].Get("To"))
 
-	sipFrom := params("sip:+1234@mydomain.sip.twilio.com", "sip:destination@host")
-	_, err = rest.Api.CreateCall(sipFrom)
+	wrong := params("sip:+1234@mydomain.sip.twilio.com", "sip:destination@host")
+	_, err = rest.Api.CreateCall(wrong)
 	var answered *client.TwilioRestError
 	require.ErrorAs(t, err, &answered)
 	assert.Equal(t, 21212, answered.Code)
