@@ -21,15 +21,15 @@ import (
 	"example.com/callparams"
 )
 
-// A batch is what goes from the splitter through a worker to the output. There is a fixed number of them, and
-// each is used again and again: that is all the memory that the program needs, whatever the input's size.
+// A batch carries rows from the splitter to a worker and on to the output. The program reuses a
+// fixed number of batches, so that its memory does not grow with the input.
 type batch struct {
 	rows []row
-	data []byte // the rows that are not broken, each with a line end
-	size int    // the bytes of input that they took
-	err  error  // why it is the last one: io.EOF at the end of the input
+	data []byte // the text of the rows that are not broken, each with its line end
+	size int    // the bytes of input that the rows took
+	err  error  // why this batch is the last one, such as io.EOF; otherwise nil
 
-	checked chan struct{} // receives once the rest is there
+	checked chan struct{} // receives a value once the fields below are complete
 	out     bytes.Buffer
 	refused int
 	rules   map[callparams.Rule]int
@@ -41,14 +41,18 @@ func (b *batch) reset() {
 	clear(b.rules)
 }
 
-// A checker checks the rows of a batch and writes each to its out.
+// A checker checks the rows of a batch and writes them with their verdicts to its out.
 type checker func(*batch)
 
-// checkAll splits on one goroutine, checks on all cores and writes on this one, in the order of the input.
-// It returns at once, with whole batches written, when ctx is done; what the other goroutines then wait for
-// never comes.
-func checkAll(ctx context.Context, rows *splitter, check checker, out io.Writer, bar *progressbar.ProgressBar) (totals, error) {
-	// 4 for each core: one in work, and enough at hand to bridge a slow read or write.
+// checkAll splits the input in one goroutine and checks the batches on all cores. It writes them to
+// out itself, in the order of the input.
+//
+// When ctx is done, it returns after a whole batch. It does not wait for the other goroutines,
+// because one of them may be blocked in a read.
+func checkAll(
+	ctx context.Context, rows *splitter, check checker, out io.Writer, bar *progressbar.ProgressBar,
+) (totals, error) {
+	// 4 batches per core: a worker checks one, and the others bridge a slow read or write.
 	n := 4 * runtime.GOMAXPROCS(0)
 	free, work, queue := make(chan *batch, n), make(chan *batch, n), make(chan *batch, n)
 	for range n {
@@ -58,7 +62,7 @@ func checkAll(ctx context.Context, rows *splitter, check checker, out io.Writer,
 		for b := range free {
 			b.reset()
 			rows.fill(b)
-			err := b.err // b is another's once it is sent
+			err := b.err // read here, because b belongs to other goroutines once it is sent
 			work <- b
 			queue <- b
 			if err != nil {
@@ -99,7 +103,7 @@ func checkAll(ctx context.Context, rows *splitter, check checker, out io.Writer,
 	}
 }
 
-// A verdict is what is added to a row.
+// A verdict holds the columns or fields that are added to a row.
 type verdict struct {
 	Verdict string            `json:"verdict"`
 	Codes   []callparams.Code `json:"codes"`
@@ -108,16 +112,22 @@ type verdict struct {
 	Line    int               `json:"line"`
 }
 
-// fixes are empty where there is none.
+// fixes holds what to write in from or to instead. A field is empty if its value does not have a
+// fix.
 type fixes struct {
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
 }
 
-// judge checks the pair of a row, unless that is broken, and counts what it finds.
+// judge checks the From and To of a row and counts the rules that they break. It refuses a broken
+// row without looking at them.
 func (b *batch) judge(r row, from, to string) verdict {
-	// Not nil, which JSON would call null.
-	v := verdict{Verdict: "accepted", Codes: []callparams.Code{}, Rules: []callparams.Rule{}, Line: r.line}
+	v := verdict{
+		Verdict: "accepted",
+		Codes:   []callparams.Code{}, // not nil, which JSON writes as null
+		Rules:   []callparams.Rule{},
+		Line:    r.line,
+	}
 	var refusal *callparams.Error
 	if r.broken != "" {
 		v.Rules = append(v.Rules, r.broken)
@@ -147,10 +157,11 @@ func (v *verdict) add(refusal *callparams.Error) {
 	}
 }
 
-// added are the columns of a verdict.
+// added names the columns of a verdict.
 var added = []string{"verdict", "codes", "rules", "fixes", "line"}
 
-// appendTo appends the cells of those columns. No code, rule or fix has a space in it, so spaces separate them.
+// appendTo appends the columns of v to cells. A space separates the codes, rules or fixes within a
+// column, since they do not contain spaces themselves.
 func (v verdict) appendTo(cells []string) []string {
 	var codes, rules, fixes []string
 	for _, code := range v.Codes {
@@ -165,22 +176,30 @@ func (v verdict) appendTo(cells []string) []string {
 	if v.Fixes.To != "" {
 		fixes = append(fixes, "to="+v.Fixes.To)
 	}
-	return append(cells, v.Verdict, strings.Join(codes, " "), strings.Join(rules, " "), strings.Join(fixes, " "), strconv.Itoa(v.Line))
+	return append(cells,
+		v.Verdict,
+		strings.Join(codes, " "),
+		strings.Join(rules, " "),
+		strings.Join(fixes, " "),
+		strconv.Itoa(v.Line),
+	)
 }
 
-// readHeader reads the first row of a CSV input. It returns what checks the others, and the header of the output.
+// readHeader reads the first row of a CSV input. It returns a checker for the other rows and the
+// header of the output.
 func readHeader(rows *splitter) (checker, []byte, error) {
 	var b batch
 	for len(b.rows) == 0 {
 		if err := rows.next(&b); errors.Is(err, io.EOF) {
-			return nil, nil, errors.New("no header, want one that names the columns from and to")
+			return nil, nil, errors.New("the header is missing; add one that names from and to")
 		} else if err != nil {
 			return nil, nil, err
 		}
 	}
 	header, err := csv.NewReader(bytes.NewReader(b.data)).Read()
 	if err != nil {
-		return nil, nil, fmt.Errorf("header: %w", err)
+		// err does not say more: it is io.EOF if the splitter already found the row to be broken.
+		return nil, nil, errors.New("the header is malformed or over 64 KiB; check its quotes")
 	}
 	from, err := column(header, "from")
 	if err != nil {
@@ -191,26 +210,27 @@ func readHeader(rows *splitter) (checker, []byte, error) {
 		return nil, nil, err
 	}
 	out := csv.NewWriter(&b.out)
-	_ = out.Write(append(slices.Clone(header), added...)) // to memory
+	_ = out.Write(append(slices.Clone(header), added...)) // writes to memory, so it cannot fail
 	out.Flush()
 	check := func(b *batch) { checkCSV(b, len(header), from, to) }
 	return check, b.out.Bytes(), nil
 }
 
-// column returns the index of the one column called name.
+// column returns the index of the column called name. The header must have exactly one such column.
 func column(header []string, name string) (int, error) {
 	is := func(title string) bool { return strings.EqualFold(strings.TrimSpace(title), name) }
 	i := slices.IndexFunc(header, is)
 	if i < 0 {
-		return 0, fmt.Errorf("header: no column %q", name)
+		return 0, fmt.Errorf("the header does not have a column named %q; add one", name)
 	}
 	if slices.ContainsFunc(header[i+1:], is) {
-		return 0, fmt.Errorf("header: more than one column %q", name)
+		return 0, fmt.Errorf("the header has more than one column named %q; keep only one", name)
 	}
 	return i, nil
 }
 
-// checkCSV checks the rows of a CSV file of so many columns, with From and To in those at from and to.
+// checkCSV checks the rows of a CSV file. Each row must have the given number of columns. From and
+// To are in the columns with the indexes from and to.
 func checkCSV(b *batch, columns, from, to int) {
 	in := csv.NewReader(bytes.NewReader(b.data))
 	in.FieldsPerRecord, in.ReuseRecord = columns, true
@@ -230,16 +250,17 @@ func checkCSV(b *batch, columns, from, to int) {
 				copy(cells, record)
 			}
 		}
-		_ = out.Write(b.judge(r, cells[from], cells[to]).appendTo(cells)) // to memory
+		// The writer writes to memory, so it cannot fail.
+		_ = out.Write(b.judge(r, cells[from], cells[to]).appendTo(cells))
 	}
 	out.Flush()
 }
 
-// jsonSpace is RFC 8259's ws.
+// jsonSpace holds the white space that JSON allows: ws in RFC 8259, section 2.
 const jsonSpace = " \t\r\n"
 
-// checkNDJSON checks the rows of an NDJSON file. A field that has the name of one that is added stays where
-// it is; the added one is the last.
+// checkNDJSON checks the rows of an NDJSON file. If a row already has a field with the name of an
+// added one, both are written, and the added field comes last.
 func checkNDJSON(b *batch) {
 	start := 0
 	for _, r := range b.rows {
@@ -253,7 +274,8 @@ func checkNDJSON(b *batch) {
 				object = []byte("{}")
 			}
 		}
-		more, _ := json.Marshal(b.judge(r, pair.From, pair.To)) // strings and numbers: never an error
+		// A verdict holds only strings and numbers, so Marshal cannot fail.
+		more, _ := json.Marshal(b.judge(r, pair.From, pair.To))
 		b.out.Write(object[:len(object)-1])
 		if len(bytes.Trim(object, jsonSpace+"{}")) > 0 {
 			b.out.WriteByte(',')
@@ -263,10 +285,10 @@ func checkNDJSON(b *batch) {
 	}
 }
 
-// totals is what the summary says.
+// totals holds the numbers of the summary.
 type totals struct {
 	rows, refused int
-	line          int // of the last row
+	line          int // where the last row starts
 	rules         map[callparams.Rule]int
 }
 
@@ -281,14 +303,16 @@ func (t *totals) add(b *batch) {
 	}
 }
 
-// rowSummaries has for this program's rules what callparams.Rule.Summary has for the library's.
+// rowSummaries describes this program's own rules, as callparams.Rule.Summary does for the others.
 var rowSummaries = map[callparams.Rule]string{
-	ruleSyntax:  "the row is malformed: stray quotes in CSV, no object with texts in from and to in NDJSON",
+	ruleSyntax: "the row is malformed: CSV with a misplaced quote, " +
+		"or NDJSON that is not an object with strings in from and to",
 	ruleColumns: "the row has more or fewer columns than the header",
 	ruleLength:  "the row is longer than 64 KiB",
 }
 
-// print writes the counts, and those of the problems by rule, the most frequent first.
+// print writes how many rows were accepted and refused, and how often each rule was broken, the
+// most frequent rule first.
 func (t *totals) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "%d rows: %d accepted, %d refused\n", t.rows, t.rows-t.refused, t.refused)
@@ -296,7 +320,8 @@ func (t *totals) print(w io.Writer) error {
 		return cmp.Or(cmp.Compare(t.rules[b], t.rules[a]), cmp.Compare(a, b))
 	}
 	for _, rule := range slices.SortedFunc(maps.Keys(t.rules), byCount) {
-		fmt.Fprintf(table, "%s\t%d\t%s\n", rule, t.rules[rule], cmp.Or(rowSummaries[rule], rule.Summary()))
+		summary := cmp.Or(rowSummaries[rule], rule.Summary())
+		fmt.Fprintf(table, "%s\t%d\t%s\n", rule, t.rules[rule], summary)
 	}
 	return table.Flush()
 }

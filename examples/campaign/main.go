@@ -1,24 +1,34 @@
-// Campaign checks the From and To of a whole campaign of calls before the first is placed.
+// Campaign checks the From and To of every call in a file before the first call is placed.
 //
 //	campaign -csv calls.csv -out checked.csv
 //	campaign -ndjson - < calls.ndjson
 //
-// A CSV file starts with a header that names a from and a to column, in any order and any case; an NDJSON
-// file has one object a line, with the fields from and to. With -out every row is written, in its order and
-// with all that it has, and five columns or fields more:
+// A CSV file must start with a header that names the columns from and to, in any order and any
+// case. An NDJSON file has one JSON object per line, with the fields from and to.
+//
+// With -out, campaign writes every row in the order of the input. It keeps all columns or fields of
+// a row and adds five:
 //
 //	verdict  accepted or refused
-//	codes    the vendor's code of each problem
-//	rules    the rule of each problem
-//	fixes    what to write in from or to instead, where there is exactly one candidate
-//	line     the line of the input that the row starts on, from 1
+//	codes    Twilio's error code for each problem
+//	rules    the rule for each problem
+//	fixes    what to write in from or to instead, if there is exactly one candidate
+//	line     the line of the input where the row starts, counted from 1
 //
-// A row that cannot be read is refused too, under a rule of this program: row.syntax, row.columns (more or
-// fewer than the header has) or row.length (more than 64 KiB). Only its line says what it was.
+// If campaign cannot read a row, it refuses the row with one of its own rules:
 //
-// The summary goes to standard output, or to standard error if -out is "-". The exit code is 0 if every row
-// was accepted, 1 if some were refused, 2 if the input was not checked to its end: wrong usage, an I/O
-// error, an interrupt. What was written until then is whole rows, and the error says after which it stopped.
+//	row.syntax   the row is malformed
+//	row.columns  the row has more or fewer columns than the header
+//	row.length   the row is longer than 64 KiB
+//
+// The output contains the verdict of such a row but not its text. Use line to find the row in the
+// input.
+//
+// The summary goes to standard output, or to standard error if -out is "-". The exit code is 0 if
+// every row was accepted, 1 if some rows were refused, and 2 if campaign did not check the whole
+// input because of wrong usage, an I/O error or an interrupt. If it stops in the middle of the
+// input, the error names the last row that was written. The output ends with that row, unless a
+// write failed halfway.
 package main
 
 import (
@@ -39,10 +49,14 @@ import (
 func main() {
 	csvName := flag.String("csv", "", "check the CSV `file`, - for standard input")
 	ndjsonName := flag.String("ndjson", "", "check the NDJSON `file`, - for standard input")
-	outName := flag.String("out", "", "write each row with its verdict to `file`, - for standard output; numbers and names stay in the clear")
+	outName := flag.String("out", "",
+		"write each row with its verdict to `file`, - for standard output;\n"+
+			"it shows phone numbers and names in the clear")
+	flag.Usage = usage
 	flag.Parse()
 	if (*csvName == "") == (*ndjsonName == "") || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "campaign: want either -csv or -ndjson, and no arguments")
+		fmt.Fprintln(os.Stderr, "campaign: exactly one of -csv and -ndjson must be given; "+
+			"arguments besides flags are not allowed")
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -55,6 +69,54 @@ func main() {
 	case total.refused > 0:
 		os.Exit(1)
 	}
+}
+
+func usage() {
+	fmt.Fprint(flag.CommandLine.Output(), `usage: campaign -csv FILE [-out FILE]
+       campaign -ndjson FILE [-out FILE]
+
+Campaign checks the From and To of every call in a file before the first call is
+placed.
+
+A CSV file must start with a header that names the columns from and to, in any
+order and any case. An NDJSON file has one JSON object per line, with the fields
+from and to.
+
+With -out, campaign writes every row in the order of the input. It keeps all
+columns or fields of a row and adds five:
+
+  verdict  accepted or refused
+  codes    Twilio's error code for each problem
+  rules    the rule for each problem
+  fixes    what to write in from or to instead, if there is exactly one
+           candidate
+  line     the line of the input where the row starts, counted from 1
+
+If campaign cannot read a row, it refuses the row with one of its own rules:
+
+  row.syntax   the row is malformed
+  row.columns  the row has more or fewer columns than the header
+  row.length   the row is longer than 64 KiB
+
+The output contains the verdict of such a row but not its text. Use line to find
+the row in the input.
+
+The summary goes to standard output, or to standard error if -out is "-".
+
+Exit codes:
+
+  0  every row was accepted
+  1  some rows were refused
+  2  campaign did not check the whole input because of wrong usage, an I/O
+     error or an interrupt
+
+If campaign stops in the middle of the input, the error names the last row that
+was written. The output ends with that row, unless a write failed halfway.
+
+Flags:
+
+`)
+	flag.PrintDefaults()
 }
 
 // run checks the rows of the file called name.
@@ -79,7 +141,8 @@ func run(name string, isCSV bool, outName string) (total totals, err error) {
 		return total, err
 	}
 
-	// From here on an interrupt must not cut a row in two. A second one ends the program at once.
+	// From here on, an interrupt must not cut a row in two. A second interrupt ends the program at
+	// once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	bar := newBar(in)
@@ -88,7 +151,8 @@ func run(name string, isCSV bool, outName string) (total totals, err error) {
 	}
 	_ = bar.Clear()
 	if err = errors.Join(err, out.Close()); err != nil {
-		err = fmt.Errorf("%s: stopped after row %d (line %d): %w", name, total.rows, total.line, err)
+		err = fmt.Errorf("%s: stopped after row %d (line %d): %w",
+			name, total.rows, total.line, err)
 	}
 	summary := os.Stdout
 	if outName == "-" {
@@ -97,7 +161,7 @@ func run(name string, isCSV bool, outName string) (total totals, err error) {
 	return total, errors.Join(total.print(summary), err)
 }
 
-// create opens the file that the rows go to: one that keeps nothing if name is empty.
+// create opens the file that the rows are written to. If name is empty, the rows are discarded.
 func create(name string, in *os.File) (*os.File, error) {
 	switch name {
 	case "":
@@ -110,14 +174,14 @@ func create(name string, in *os.File) (*os.File, error) {
 		return nil, err
 	}
 	if target, err := os.Stat(name); err == nil && os.SameFile(source, target) {
-		return nil, fmt.Errorf("%s: -out is the input itself", name)
+		return nil, fmt.Errorf("%s: -out is the input file; choose another file", name)
 	}
 	return os.Create(name)
 }
 
-// newBar returns a bar that counts the bytes that were checked. It shows nothing if nobody looks.
+// newBar returns a bar that counts the checked bytes. It is visible only in a terminal.
 func newBar(in *os.File) *progressbar.ProgressBar {
-	size := int64(-1) // unknown: a pipe
+	size := int64(-1) // unknown, as for a pipe
 	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
 		size = info.Size()
 	}
@@ -127,6 +191,7 @@ func newBar(in *os.File) *progressbar.ProgressBar {
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine that draws over the summary
+		// 0 stops the goroutine that would draw over the summary.
+		progressbar.OptionSetSpinnerChangeInterval(0),
 	)
 }

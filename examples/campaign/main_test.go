@@ -25,7 +25,7 @@ import (
 	"example.com/callparams"
 )
 
-// program is the built program.
+// program is the path of the built program.
 var program string
 
 func TestMain(m *testing.M) {
@@ -66,39 +66,43 @@ func TestCSV(t *testing.T) {
 		{
 			"accepted",
 			"from,to\n+14155552671,sip:bob@example.com\n",
-			"from,to,verdict,codes,rules,fixes,line\n+14155552671,sip:bob@example.com,accepted,,,,2\n",
+			"from,to,verdict,codes,rules,fixes,line\n" +
+				"+14155552671,sip:bob@example.com,accepted,,,,2\n",
 		},
 		{
-			"columns in any order and case, others carried along",
+			"columns in any order and case, other columns kept",
 			"\ufeffid,TO,\"note, long\", From \r\n1,client:bob,\"a \"\"b\"\"\",alice\r\n",
-			"id,TO,\"note, long\",\" From \",verdict,codes,rules,fixes,line\n1,client:bob,\"a \"\"b\"\"\",alice,accepted,,,,2\n",
+			"id,TO,\"note, long\",\" From \",verdict,codes,rules,fixes,line\n" +
+				"1,client:bob,\"a \"\"b\"\"\",alice,accepted,,,,2\n",
 		},
 		{
-			"every problem of both, with fixes",
+			"every problem of From and To, with fixes",
 			"from,to\n+1 415 555 2671,+4402071838750\n,sip:bob@10.0.0.1;transport=sctp\n",
 			"from,to,verdict,codes,rules,fixes,line\n" +
-				"+1 415 555 2671,+4402071838750,refused,21211 21212,phone.trunk phone.char,from=+14155552671 to=+442071838750,2\n" +
-				",sip:bob@10.0.0.1;transport=sctp,refused,13254 32114 21213,sip.private sip.transport from.required,,3\n",
+				"+1 415 555 2671,+4402071838750,refused,21211 21212,phone.trunk phone.char," +
+				"from=+14155552671 to=+442071838750,2\n" +
+				",sip:bob@10.0.0.1;transport=sctp,refused,13254 32114 21213," +
+				"sip.private sip.transport from.required,,3\n",
 		},
 		{
-			"a row over two lines, blank lines, no line end at the end",
+			"a row over two lines, blank lines, a last line without a line end",
 			"\nfrom,to,note\n\nalice,client:bob,\"one\ntwo\"\n\r\nalice,client:bob,x",
 			"from,to,note,verdict,codes,rules,fixes,line\n" +
 				"alice,client:bob,\"one\ntwo\",accepted,,,,4\n" +
 				"alice,client:bob,x,accepted,,,,7\n",
 		},
 		{
-			"a malformed row takes no other with it",
+			"a malformed row does not break other rows",
 			"from,to\n" +
-				"alice,client:\"bob\n" + // 2: a stray quote
-				"\"alice,client:bob\n" + // 3: a quoted field that the next quote does not close rightly
+				"alice,client:\"bob\n" + // 2: a misplaced quote
+				"\"alice,client:bob\n" + // 3: the next quote, in line 5, does not end a field
 				"alice,client:bob\n" +
 				"alice,\"client:bob\"\n" +
-				"\"al\"ice,\"client\":bob\n" + // 6: an even number of quotes
+				"\"al\"ice,\"client\":bob\n" + // 6: misplaced quotes, but an even number
 				"alice\n" + // 7: too few columns
-				"alice,client:bob,x\n" + // 8: too many
+				"alice,client:bob,x\n" + // 8: too many columns
 				"alice,client:bob\n" +
-				"alice,\"client:bob\n", // 10: never closed
+				"alice,\"client:bob\n", // 10: a quote that is never closed
 			"from,to,verdict,codes,rules,fixes,line\n" +
 				",,refused,,row.syntax,,2\n" +
 				",,refused,,row.syntax,,3\n" +
@@ -111,7 +115,7 @@ func TestCSV(t *testing.T) {
 				",,refused,,row.syntax,,10\n",
 		},
 		{
-			"the header alone",
+			"only a header",
 			"to,from",
 			"to,from,verdict,codes,rules,fixes,line\n",
 		},
@@ -129,22 +133,27 @@ func TestCSV(t *testing.T) {
 }
 
 func TestNDJSON(t *testing.T) {
-	out, _, code := runProgram(t, `{"id": 7, "From": "alice", "TO": "client:bob", "tags": {"a": [1.50]}}
+	in := `{"id": 7, "From": "alice", "TO": "client:bob", "tags": {"a": [1.50]}}
 
 {"from":"+14155552671","to":"+4402071838750"}
- {"to": "client:bob" , "from": "sip:alice@example.com"}`+"\t\r\n"+`{ }
+ {"to": "client:bob" , "from": "sip:alice@example.com"}` + "\t\r\n" + `{ }
 [1]
 null
 "from"
 {"from":"alice","to":14155552671}
 {"from":"alice","to":"client:bob"} {}
 {"from":"alice","to":"client:bob"
-{"from":"alice","to":"client:bob"}`, "-ndjson", "-", "-out", "-")
-	assert.Equal(t, 1, code)
-	assert.Equal(t, `{"id": 7, "From": "alice", "TO": "client:bob", "tags": {"a": [1.50]},"verdict":"accepted","codes":[],"rules":[],"fixes":{},"line":1}
-{"from":"+14155552671","to":"+4402071838750","verdict":"refused","codes":[21211],"rules":["phone.trunk"],"fixes":{"to":"+442071838750"},"line":3}
-{"to": "client:bob" , "from": "sip:alice@example.com","verdict":"refused","codes":[21212],"rules":["from.user"],"fixes":{"from":"alice"},"line":4}
-{ "verdict":"refused","codes":[21201,21213],"rules":["to.required","from.required"],"fixes":{},"line":5}
+{"from":"alice","to":"client:bob"}`
+	want := `{"id": 7, "From": "alice", "TO": "client:bob", "tags": {"a": [1.50]},` +
+		`"verdict":"accepted","codes":[],"rules":[],"fixes":{},"line":1}
+{"from":"+14155552671","to":"+4402071838750",` +
+		`"verdict":"refused","codes":[21211],"rules":["phone.trunk"],` +
+		`"fixes":{"to":"+442071838750"},"line":3}
+{"to": "client:bob" , "from": "sip:alice@example.com",` +
+		`"verdict":"refused","codes":[21212],"rules":["from.user"],` +
+		`"fixes":{"from":"alice"},"line":4}
+{ "verdict":"refused","codes":[21201,21213],"rules":["to.required","from.required"],` +
+		`"fixes":{},"line":5}
 {"verdict":"refused","codes":[],"rules":["row.syntax"],"fixes":{},"line":6}
 {"verdict":"refused","codes":[],"rules":["row.syntax"],"fixes":{},"line":7}
 {"verdict":"refused","codes":[],"rules":["row.syntax"],"fixes":{},"line":8}
@@ -152,10 +161,13 @@ null
 {"verdict":"refused","codes":[],"rules":["row.syntax"],"fixes":{},"line":10}
 {"verdict":"refused","codes":[],"rules":["row.syntax"],"fixes":{},"line":11}
 {"from":"alice","to":"client:bob","verdict":"accepted","codes":[],"rules":[],"fixes":{},"line":12}
-`, out)
+`
+	out, _, code := runProgram(t, in, "-ndjson", "-", "-out", "-")
+	assert.Equal(t, 1, code)
+	assert.Equal(t, want, out)
 }
 
-// A row may have 64 KiB with its line end.
+// TestLongRows checks that a row may have 64 KiB, including its line end.
 func TestLongRows(t *testing.T) {
 	fits := strings.Repeat("x", 64<<10-len("alice,client:bob,\n"))
 	quoted := `"` + strings.Repeat("\n", 32<<10) + strings.Repeat("x", 32<<10) + `"`
@@ -180,13 +192,19 @@ func TestLongRows(t *testing.T) {
 		"refused  row.length  3",
 		"refused  row.length  4",
 		"refused  row.syntax  5",
-		fmt.Sprintf("refused  row.syntax  %d", last), // what is left of the quoted field
+		fmt.Sprintf("refused  row.syntax  %d", last), // the last line of the quoted field
 		fmt.Sprintf("accepted    %d", last+1),
 	}, got)
 }
 
 func TestSummary(t *testing.T) {
-	in := "from,to\nalice,client:bob\nalice,+14155552671\n+14155552671,14155552671\nalice,sip:bob@10.0.0.1?Subject=x\nalice,sip:bob@10.0.0.1\nx\n"
+	in := "from,to\n" +
+		"alice,client:bob\n" +
+		"alice,+14155552671\n" +
+		"+14155552671,14155552671\n" +
+		"alice,sip:bob@10.0.0.1?Subject=x\n" +
+		"alice,sip:bob@10.0.0.1\n" +
+		"x\n"
 	want := "6 rows: 1 accepted, 5 refused\n" +
 		"sip.private     2  " + callparams.RuleSIPPrivate.Summary() + "\n" +
 		"from.phone      1  " + callparams.RuleFromPhone.Summary() + "\n" +
@@ -218,7 +236,8 @@ func TestFiles(t *testing.T) {
 	assert.Equal(t, 0, code)
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
-	assert.Equal(t, `{"from":"alice","to":"client:bob","verdict":"accepted","codes":[],"rules":[],"fixes":{},"line":1}`+"\n", string(got))
+	assert.Equal(t, `{"from":"alice","to":"client:bob",`+
+		`"verdict":"accepted","codes":[],"rules":[],"fixes":{},"line":1}`+"\n", string(got))
 }
 
 func TestFailures(t *testing.T) {
@@ -230,20 +249,23 @@ func TestFailures(t *testing.T) {
 		name, input, stderr string
 		args                []string
 	}{
-		{"no input", "", "want either -csv or -ndjson", nil},
-		{"two inputs", "", "want either -csv or -ndjson", []string{"-csv", "-", "-ndjson", "-"}},
-		{"an argument", "", "no arguments", []string{"-csv", "-", in}},
+		{"no input", "", "exactly one of -csv and -ndjson must be given", nil},
+		{"two inputs", "", "exactly one of -csv and -ndjson must be given",
+			[]string{"-csv", "-", "-ndjson", "-"}},
+		{"an argument", "", "arguments besides flags are not allowed", []string{"-csv", "-", in}},
 		{"unknown flag", "", "not defined", []string{"-xml", "-"}},
 		{"no such file", "", "no such file", []string{"-csv", filepath.Join(dir, "none.csv")}},
 		{"input that cannot be read", "", "stopped after row 0", []string{"-ndjson", dir}},
-		{"output that cannot be made", rows, "is a directory", []string{"-csv", "-", "-out", dir}},
-		{"output that cannot be written", rows, "stopped after row 0", []string{"-csv", "-", "-out", "/dev/full"}},
-		{"output is the input", "", "-out is the input itself", []string{"-csv", in, "-out", in}},
-		{"no header", "\n\n", "no header", []string{"-csv", "-"}},
-		{"malformed header", "from,\"to\n", "header", []string{"-csv", "-"}},
-		{"no from", "fromm,to\n", `no column "from"`, []string{"-csv", "-"}},
-		{"no to", "from\n", `no column "to"`, []string{"-csv", "-"}},
-		{"two tos", "to,from,To\n", `more than one column "to"`, []string{"-csv", "-"}},
+		{"output that cannot be created", rows, "is a directory",
+			[]string{"-csv", "-", "-out", dir}},
+		{"output that cannot be written", rows, "stopped after row 0",
+			[]string{"-csv", "-", "-out", "/dev/full"}},
+		{"output is the input", "", "-out is the input file", []string{"-csv", in, "-out", in}},
+		{"no header", "\n\n", "the header is missing", []string{"-csv", "-"}},
+		{"malformed header", "from,\"to\n", "the header is malformed", []string{"-csv", "-"}},
+		{"no from", "fromm,to\n", `does not have a column named "from"`, []string{"-csv", "-"}},
+		{"no to", "from\n", `does not have a column named "to"`, []string{"-csv", "-"}},
+		{"two tos", "to,from,To\n", `more than one column named "to"`, []string{"-csv", "-"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, errs, code := runProgram(t, tt.input, tt.args...)
@@ -253,10 +275,10 @@ func TestFailures(t *testing.T) {
 	}
 	got, err := os.ReadFile(in)
 	require.NoError(t, err)
-	assert.Equal(t, rows, string(got), "the input is as it was")
+	assert.Equal(t, rows, string(got), "the input must not change")
 }
 
-// What campaign says of many rows is what Validate says of each, in the order of the rows.
+// TestOrder checks that every row is written in order and with the verdict of Validate.
 func TestOrder(t *testing.T) {
 	in := filepath.Join(t.TempDir(), "in.csv")
 	writeRows(t, in, 100_000)
@@ -275,7 +297,8 @@ func TestOrder(t *testing.T) {
 			verdict = "refused"
 		}
 		got := checked[i+1]
-		require.Equal(t, append(row, verdict, strconv.Itoa(i+2)), append(got[:4:4], got[len(got)-1]))
+		want := append(row, verdict, strconv.Itoa(i+2))
+		require.Equal(t, want, append(got[:4:4], got[len(got)-1]))
 	}
 }
 
@@ -297,7 +320,8 @@ func TestInterrupt(t *testing.T) {
 			require.NoError(t, cmd.Start())
 
 			go func() {
-				_, _ = io.WriteString(stdin, "from,to\n"+strings.Repeat(row, 100_000)+"ali") // and never the rest
+				// The last row never arrives completely.
+				_, _ = io.WriteString(stdin, "from,to\n"+strings.Repeat(row, 100_000)+"ali")
 			}()
 			out := bufio.NewReader(stdout)
 			header, err := out.ReadString('\n')
@@ -307,7 +331,7 @@ func TestInterrupt(t *testing.T) {
 			require.NoError(t, cmd.Process.Signal(os.Interrupt))
 			rest, err := io.ReadAll(out)
 			require.NoError(t, err)
-			_ = cmd.Wait() // the code is looked at below
+			_ = cmd.Wait() // the exit code is checked below
 			assert.Equal(t, 2, cmd.ProcessState.ExitCode())
 
 			text := header + first + string(rest)
@@ -329,7 +353,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// The bar is there if standard error is a terminal; the other tests see that it is not if it is none.
+// TestProgressBar checks that the program shows the bar if standard error is a terminal. The other
+// tests check that it does not show the bar otherwise.
 func TestProgressBar(t *testing.T) {
 	in := filepath.Join(t.TempDir(), "in.csv")
 	writeRows(t, in, 10_000)
@@ -340,23 +365,24 @@ func TestProgressBar(t *testing.T) {
 	cmd.Stderr = stderr
 	_ = cmd.Run() // some rows are refused
 	stderr.Close()
-	shown, _ := io.ReadAll(terminal) // ends with an error: nobody has the other side open
+	shown, _ := io.ReadAll(terminal) // always fails at the end: the other side is closed
 	assert.Contains(t, string(shown), "% |")
 }
 
 var rowCount = flag.Int("rows", 1_000_000, "how many rows the benchmarks check")
 
-// The benchmarks run programs, so that the peak memory is that of the work alone:
+// BenchmarkCampaign runs the built program, so that its peak memory does not include the test's.
+// This command checks ten million rows:
 //
 //	go test -run '^$' -bench . -benchtime 1x -rows 10000000
 func BenchmarkCampaign(b *testing.B) { benchmarkProgram(b, program, "-csv") }
 
-// BenchmarkCampaignOut also writes all rows.
+// BenchmarkCampaignOut is BenchmarkCampaign with an output file.
 func BenchmarkCampaignOut(b *testing.B) {
 	benchmarkProgram(b, program, "-out", filepath.Join(b.TempDir(), "out.csv"), "-csv")
 }
 
-// BenchmarkParseLoop takes the same rows through phonenumbers' Parse and IsPossible.
+// BenchmarkParseLoop runs testdata/loop on the same rows.
 func BenchmarkParseLoop(b *testing.B) { benchmarkProgram(b, build(b.TempDir(), "./testdata/loop")) }
 
 func benchmarkProgram(b *testing.B, name string, args ...string) {
@@ -373,23 +399,26 @@ func benchmarkProgram(b *testing.B, name string, args ...string) {
 	}
 	rows := float64(b.N) * float64(*rowCount)
 	b.ReportMetric(rows/b.Elapsed().Seconds(), "rows/s")
-	b.ReportMetric(float64(cpu)/rows, "cpu-ns/row") // says more on a machine that is not idle
-	b.ReportMetric(float64(peak)/1024, "peak-MiB")  // KiB on Linux
+	b.ReportMetric(float64(cpu)/rows, "cpu-ns/row") // varies less on a busy machine
+	b.ReportMetric(float64(peak)/1024, "peak-MiB")  // Maxrss is in KiB on Linux
 }
 
-// writeRows writes a CSV file of n rows, of which nine in ten are accepted: to a number, to a SIP URI, to a client.
+// writeRows writes a CSV file with n calls, about 90 % of which are accepted. They go to numbers,
+// SIP URIs and clients.
 func writeRows(tb testing.TB, name string, n int) {
 	file, err := os.Create(name)
 	require.NoError(tb, err)
 	out := bufio.NewWriter(file)
 	fmt.Fprintln(out, "from,to,id")
 	random := rand.New(rand.NewPCG(1, 2))
-	number := func() string { return fmt.Sprintf("+1%d%07d", 201+random.IntN(700), random.IntN(1e7)) }
+	number := func() string {
+		return fmt.Sprintf("+1%d%07d", 201+random.IntN(700), random.IntN(1e7))
+	}
 	for id := range n {
 		from, to := number(), number()
 		switch random.IntN(40) {
 		case 0:
-			from = "client:alice" // to a number
+			from = "client:alice" // refused, because To is a number
 		case 1:
 			to = to[1:]
 		case 2:

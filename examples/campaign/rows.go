@@ -11,33 +11,33 @@ import (
 	"example.com/callparams"
 )
 
-// The rules of this program: why a row cannot be read.
+// These rules are this program's own. They say why a row cannot be read.
 const (
 	ruleSyntax  callparams.Rule = "row.syntax"
 	ruleColumns callparams.Rule = "row.columns"
 	ruleLength  callparams.Rule = "row.length"
 )
 
-// maxRow is how many bytes a row may have: a From and a To that pass have some 1,600 at most, the rest is
-// for what is carried along.
+// maxRow is how many bytes a row may have, including its line end. An accepted From and To have
+// about 1,600 bytes at most; the rest is for the other columns or fields.
 const maxRow = 64 << 10
 
-// batchSize is how many bytes of input are checked in one go: some 2,000 rows, so that handing them from
-// one goroutine to the next costs nothing beside the work on them.
+// batchSize is how many bytes of input make a full batch. That is about 2,000 rows, so passing a
+// batch to another goroutine costs little compared with checking it.
 const batchSize = 64 << 10
 
-// byteOrderMark is what spreadsheets write in front of UTF-8.
+// byteOrderMark is the mark that spreadsheets write at the start of a UTF-8 file.
 const byteOrderMark = "\ufeff"
 
-// A row says where a row of the input starts, and where it ends in the data of its batch. A broken row has
-// no data.
+// A row says where a row of the input starts and where its text ends in the data of its batch. The
+// data does not contain the text of a broken row.
 type row struct {
 	line, end int
 	broken    callparams.Rule
 }
 
-// A splitter cuts the input into rows. That is the work that cannot be shared, so it looks at line ends and
-// quotes alone and leaves the rest to the workers.
+// A splitter cuts the input into rows. Several goroutines cannot share this work, so the splitter
+// looks only at line ends and quotes and leaves the rest to the workers.
 type splitter struct {
 	in   *bufio.Reader
 	csv  bool
@@ -45,9 +45,11 @@ type splitter struct {
 }
 
 func newSplitter(in io.Reader, isCSV bool) *splitter {
-	// With a line end behind it the last line is like any other: one more is a blank line, which is skipped.
+	// The added line end completes a last line that does not have one. After a complete line it
+	// only makes a blank line, which is skipped.
 	in = io.MultiReader(in, strings.NewReader("\n"))
-	// 16 windows, so that what is left of one moves to the front of the buffer once in 15.
+	// Peek moves the unread bytes to the front of the buffer when fewer than maxRow are left. The
+	// buffer has 16 times that size, so that this happens rarely.
 	s := &splitter{in: bufio.NewReaderSize(in, 16*maxRow), csv: isCSV, line: 1}
 	if mark, _ := s.in.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
 		_, _ = s.in.Discard(len(byteOrderMark))
@@ -55,14 +57,15 @@ func newSplitter(in io.Reader, isCSV bool) *splitter {
 	return s
 }
 
-// fill adds rows to b until it is full, or b.err says why there are no more.
+// fill adds rows to b until b is full. If the input ends or fails first, it sets b.err.
 func (s *splitter) fill(b *batch) {
 	for b.size < batchSize && b.err == nil {
 		b.err = s.next(b)
 	}
 }
 
-// next moves a row of the input to b. It skips a blank line, as encoding/csv does.
+// next reads one row of the input into b. For a blank line it adds nothing, because encoding/csv
+// skips blank lines too.
 func (s *splitter) next(b *batch) error {
 	window, err := s.in.Peek(maxRow)
 	n := lineLen(window)
@@ -76,7 +79,7 @@ func (s *splitter) next(b *batch) error {
 		n, r.broken = quotedRow(window, n)
 	}
 	text := window[:n]
-	_, _ = s.in.Discard(n) // text stays until the next read
+	_, _ = s.in.Discard(n) // text stays valid until the next read
 	s.line += bytes.Count(text, []byte("\n"))
 	b.size += n
 	switch {
@@ -93,7 +96,7 @@ func (s *splitter) next(b *batch) error {
 	return nil
 }
 
-// skipLine drops the rest of a line, of whatever length.
+// skipLine drops the rest of a line, however long it is.
 func (s *splitter) skipLine(b *batch) error {
 	s.line++
 	for {
@@ -105,14 +108,17 @@ func (s *splitter) skipLine(b *batch) error {
 	}
 }
 
-// lineLen returns the length of the first line of text with its end, or 0 if that is not in text.
+// lineLen returns the length of the first line of text, including its line end. It returns 0 if
+// text does not contain a line end.
 func lineLen(text []byte) int { return bytes.IndexByte(text, '\n') + 1 }
 
 func oddQuotes(text []byte) bool { return bytes.Count(text, []byte(`"`))%2 != 0 }
 
-// quotedRow returns the length of the row at the start of window, whose first line has n bytes and an odd
-// number of quotes: it ends with the line that makes the number even. If that is no row, or too long, then
-// the first line is one, and broken: a stray quote takes nothing with it but its own line.
+// quotedRow returns the length of the row at the start of window. The first line of the row has n
+// bytes and an odd number of quotes. The row ends with the line that makes this number even.
+//
+// If these lines are not a valid row, or do not fit into window, quotedRow returns n and
+// ruleSyntax: a stray quote must not break the lines after its own.
 func quotedRow(window []byte, n int) (int, callparams.Rule) {
 	end := n
 	for odd := true; odd; {

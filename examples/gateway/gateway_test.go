@@ -27,7 +27,7 @@ import (
 
 const callsPath = "/2010-04-01/Accounts/AC0/Calls.json"
 
-// runAsGateway makes the test binary be the program itself.
+// runAsGateway is the environment variable that makes the test binary run the program itself.
 const runAsGateway = "GATEWAY_TEST_MAIN"
 
 func TestMain(m *testing.M) {
@@ -38,43 +38,47 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A vendor is an upstream that answers every call with 201 and remembers the forms that reached it.
-type vendor struct {
+// A twilioServer is a fake Twilio API. It answers every call with 201 and records what it receives.
+type twilioServer struct {
 	mu      sync.Mutex
 	forms   []string
 	headers []http.Header
 	paths   []string
 }
 
-func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *twilioServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	form, _ := io.ReadAll(r.Body)
-	v.mu.Lock()
-	v.forms = append(v.forms, string(form))
-	v.headers = append(v.headers, r.Header)
-	v.paths = append(v.paths, r.URL.RequestURI())
-	v.mu.Unlock()
+	s.mu.Lock()
+	s.forms = append(s.forms, string(form))
+	s.headers = append(s.headers, r.Header)
+	s.paths = append(s.paths, r.URL.RequestURI())
+	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Twilio-Request-Id", "RQ0")
 	w.WriteHeader(http.StatusCreated)
 	_, _ = fmt.Fprintf(w, `{"echo":%q}`, form)
 }
 
-// gatewayTo starts a gateway to upstream and returns its address, and what ends it and returns its log.
-func gatewayTo(t *testing.T, upstream string, timeout time.Duration) (address string, end func() string) {
+// gatewayTo starts a gateway to upstream and returns its address. The function end stops the
+// gateway and returns its log.
+func gatewayTo(
+	t *testing.T, upstream string, timeout time.Duration,
+) (address string, end func() string) {
 	t.Helper()
 	target, err := parseUpstream(upstream)
 	require.NoError(t, err)
 	var log bytes.Buffer
-	server := httptest.NewServer(newGateway(target, timeout, slog.New(slog.NewJSONHandler(&log, nil))))
+	handler := newGateway(target, timeout, slog.New(slog.NewJSONHandler(&log, nil)))
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL, func() string {
-		server.Close() // waits for the requests, whose last act is to log
+		server.Close() // waits until every request is answered and logged
 		return log.String()
 	}
 }
 
-// vendorBody is the vendor's error body.
-type vendorBody struct {
+// twilioError is Twilio's error body.
+type twilioError struct {
 	Code     int
 	Message  string
 	MoreInfo string `json:"more_info"`
@@ -82,7 +86,7 @@ type vendorBody struct {
 	Problems []struct{ Param, Rule string }
 }
 
-// read returns the whole body of an answer.
+// read returns the complete body of an answer.
 func read(t *testing.T, res *http.Response) string {
 	t.Helper()
 	body, err := io.ReadAll(res.Body)
@@ -91,10 +95,10 @@ func read(t *testing.T, res *http.Response) string {
 	return string(body)
 }
 
-// readError reads an answer that is an error in the vendor's form.
-func readError(t *testing.T, res *http.Response) vendorBody {
+// readError reads an answer that is an error in Twilio's form.
+func readError(t *testing.T, res *http.Response) twilioError {
 	t.Helper()
-	var body vendorBody
+	var body twilioError
 	require.NoError(t, json.Unmarshal([]byte(read(t, res)), &body))
 	assert.Equal(t, "application/json", res.Header.Get("Content-Type"))
 	assert.Equal(t, res.StatusCode, body.Status)
@@ -108,12 +112,12 @@ func form(from, to string) url.Values {
 }
 
 func TestAcceptedIsForwardedAsItCame(t *testing.T) {
-	var upstream vendor
+	var upstream twilioServer
 	server := httptest.NewServer(&upstream)
 	defer server.Close()
 	gateway, _ := gatewayTo(t, server.URL+"/base", upstreamTimeout)
 
-	// Bytes that a form encoder would write otherwise: the order, the lower-case escape, the raw : and @.
+	// A form encoder would sort the parameters, write the escape in upper case and escape : and @.
 	const sent = "To=sip:bob@example.com%3fX-Account%3D4%25202&From=alice&Url=https://example.com/"
 	req, err := http.NewRequest(http.MethodPost, gateway+callsPath, strings.NewReader(sent))
 	require.NoError(t, err)
@@ -121,7 +125,7 @@ func TestAcceptedIsForwardedAsItCame(t *testing.T) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Connection", "X-Hop")
-	req.Header.Set("X-Hop", "not for the vendor")
+	req.Header.Set("X-Hop", "not for Twilio")
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusCreated, res.StatusCode)
@@ -136,8 +140,9 @@ func TestAcceptedIsForwardedAsItCame(t *testing.T) {
 	assert.Empty(t, header.Values("X-Hop"))
 }
 
-func TestVendorsOwnErrorIsRelayed(t *testing.T) {
-	const body = `{"code":21210,"message":"not verified","more_info":"https://www.twilio.com/docs/errors/21210","status":400}`
+func TestTwilioErrorIsRelayed(t *testing.T) {
+	const body = `{"code":21210,"message":"not verified",` +
+		`"more_info":"https://www.twilio.com/docs/errors/21210","status":400}`
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, body)
@@ -156,29 +161,39 @@ func TestRefusedIsNotForwarded(t *testing.T) {
 		status, code                   int
 		rules                          []string
 	}{
-		{name: "sip From", body: form("sip:+1234@mydomain.sip.twilio.com", "sip:bob@example.com").Encode(),
+		{name: "sip From",
+			body:   form("sip:+1234@mydomain.sip.twilio.com", "sip:bob@example.com").Encode(),
 			status: 400, code: 21212, rules: []string{"from.user"}},
 		{name: "both", body: form("", "sip:bob@10.0.0.1?Subject=x").Encode(),
-			status: 400, code: 13254, rules: []string{"sip.private", "header.allowed", "from.required"}},
-		{name: "no parameter", status: 400, code: 21201, rules: []string{"to.required", "from.required"}},
-		{name: "a lost plus", body: "From=alice&To=+14155552671", status: 400, code: 21211, rules: []string{"phone.plus"}},
+			status: 400, code: 13254,
+			rules: []string{"sip.private", "header.allowed", "from.required"}},
+		{name: "no parameters",
+			status: 400, code: 21201, rules: []string{"to.required", "from.required"}},
+		{name: "a + that is not escaped", body: "From=alice&To=+14155552671",
+			status: 400, code: 21211, rules: []string{"phone.plus"}},
 		{name: "two To", body: "From=alice&To=client:bob&To=client:eve", status: 400, code: 400},
 		{name: "two From", body: "From=alice&From=eve&To=client:bob", status: 400, code: 400},
 		{name: "a bad escape", body: "From=alice&To=client:bob%", status: 400, code: 400},
 		{name: "a semicolon", body: "From=alice;To=client:bob", status: 400, code: 400},
-		{name: "in the URL", path: callsPath + "?To=client:eve", body: "From=alice&To=client:bob", status: 400, code: 400},
-		{name: "JSON", kind: "application/json", body: `{"From":"alice","To":"client:bob"}`, status: 415, code: 415},
-		{name: "too large", body: "From=alice&To=client:bob&Twiml=" + strings.Repeat("x", maxBody), status: 413, code: 413},
+		{name: "in the URL", path: callsPath + "?To=client:eve", body: "From=alice&To=client:bob",
+			status: 400, code: 400},
+		{name: "JSON", kind: "application/json", body: `{"From":"alice","To":"client:bob"}`,
+			status: 415, code: 415},
+		{name: "too large", body: "From=alice&To=client:bob&Twiml=" + strings.Repeat("x", maxBody),
+			status: 413, code: 413},
 		{name: "another method", method: http.MethodGet, status: 405, code: 405},
-		{name: "another resource", path: "/2010-04-01/Accounts/AC0/Messages.json", status: 404, code: 404},
-		{name: "another call", path: "/2010-04-01/Accounts/AC0/Calls/CA0.json", status: 404, code: 404},
+		{name: "another resource", path: "/2010-04-01/Accounts/AC0/Messages.json",
+			status: 404, code: 404},
+		{name: "an existing call", path: "/2010-04-01/Accounts/AC0/Calls/CA0.json",
+			status: 404, code: 404},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var upstream vendor
+			var upstream twilioServer
 			server := httptest.NewServer(&upstream)
 			defer server.Close()
 			gateway, _ := gatewayTo(t, server.URL, upstreamTimeout)
-			req, err := http.NewRequest(cmp.Or(test.method, http.MethodPost), gateway+cmp.Or(test.path, callsPath), strings.NewReader(test.body))
+			method, path := cmp.Or(test.method, http.MethodPost), cmp.Or(test.path, callsPath)
+			req, err := http.NewRequest(method, gateway+path, strings.NewReader(test.body))
 			require.NoError(t, err)
 			req.Header.Set("Content-Type", cmp.Or(test.kind, "application/x-www-form-urlencoded"))
 			res, err := http.DefaultClient.Do(req)
@@ -192,7 +207,8 @@ func TestRefusedIsNotForwarded(t *testing.T) {
 			}
 			assert.Equal(t, test.rules, rules)
 			assert.Empty(t, upstream.forms)
-			assert.Equal(t, test.status == http.StatusMethodNotAllowed, res.Header.Get("Allow") == "POST")
+			wrongMethod := test.status == http.StatusMethodNotAllowed
+			assert.Equal(t, wrongMethod, res.Header.Get("Allow") == "POST")
 		})
 	}
 }
@@ -206,13 +222,14 @@ func TestHealth(t *testing.T) {
 	assert.Empty(t, end())
 }
 
-// hang answers nothing until the gateway hangs up.
+// hang does not answer. It returns when the gateway hangs up.
 func hang(_ http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body) // a server notices that the other side hangs up only then
+	_, _ = io.Copy(io.Discard, r.Body) // a server notices a hang-up only after reading the body
 	<-r.Context().Done()
 }
 
-// raw answers with bytes of its own and closes the connection.
+// raw returns a handler that writes the result of answer to the connection as it is, then closes
+// it.
 func raw(answer func(form string) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		form, _ := io.ReadAll(r.Body)
@@ -234,7 +251,7 @@ func TestFailingUpstream(t *testing.T) {
 	)
 	for _, test := range []struct {
 		name    string
-		answer  http.HandlerFunc // nil: nobody listens
+		answer  http.HandlerFunc // nil if the upstream does not listen
 		status  int
 		message string
 	}{
@@ -246,17 +263,21 @@ func TestFailingUpstream(t *testing.T) {
 			hang(w, r)
 		}, 504, perhaps},
 		{"hangs up", raw(constant("")), 502, perhaps},
-		{"speaks no HTTP", raw(func(form string) string { return form + "\r\n\r\n" }), 502, perhaps},
-		{"cuts the body short", raw(constant("HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{}")), 502, perhaps},
+		{"does not speak HTTP", raw(func(form string) string {
+			return form + "\r\n\r\n"
+		}), 502, perhaps},
+		{"cuts the body short", raw(constant("HTTP/1.1 201 Created\r\n" +
+			"Content-Length: 100\r\n\r\n{}")), 502, perhaps},
 		{"answers without end", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.CopyN(w, zeros{}, maxAnswer+1)
 		}, 502, perhaps},
-		{"switches protocols", raw(constant("HTTP/1.1 101 Switching Protocols\r\n\r\n")), 502, perhaps},
+		{"switches protocols", raw(constant("HTTP/1.1 101 Switching Protocols\r\n\r\n")),
+			502, perhaps},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(test.answer)
 			defer server.Close()
-			// What must time out does so soon; what must not has the time it needs.
+			// The rows that must time out do so soon. The others have all the time that they need.
 			timeout := upstreamTimeout
 			if test.status == http.StatusGatewayTimeout {
 				timeout = 500 * time.Millisecond
@@ -271,9 +292,11 @@ func TestFailingUpstream(t *testing.T) {
 			assert.Equal(t, test.status, res.StatusCode)
 			assert.Equal(t, test.status, body.Code)
 			assert.Contains(t, body.Message, test.message)
-			assert.Equal(t, test.status == http.StatusGatewayTimeout, strings.Contains(body.Message, "in time"))
+			timedOut := test.status == http.StatusGatewayTimeout
+			assert.Equal(t, timedOut, strings.Contains(body.Message, "in time"))
 			log := end()
-			assert.Contains(t, log, fmt.Sprintf(`"level":"ERROR","msg":"request","route":%q,"status":%d`, "/2010-04-01/Accounts/{sid}/Calls.json", test.status))
+			assert.Contains(t, log, fmt.Sprintf(`"level":"ERROR","msg":"request",`+
+				`"route":"/2010-04-01/Accounts/{sid}/Calls.json","status":%d`, test.status))
 			assert.Contains(t, log, body.Message)
 			assert.NotContains(t, log, "4155552671")
 		})
@@ -287,10 +310,11 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestNothingIsSentTwice: http.Transport repeats a POST on a kept connection that the other side closed, if
-// the POST has an idempotency key.
+// TestNothingIsSentTwice checks that the gateway does not send a call again if the upstream closes
+// a reused connection without an answer. http.Transport would repeat a POST with an idempotency
+// key.
 func TestNothingIsSentTwice(t *testing.T) {
-	var upstream vendor
+	var upstream twilioServer
 	broken := raw(constant(""))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		form, _ := io.ReadAll(r.Body)
@@ -303,7 +327,8 @@ func TestNothingIsSentTwice(t *testing.T) {
 	defer server.Close()
 	gateway, _ := gatewayTo(t, server.URL, upstreamTimeout)
 	for _, from := range []string{"alice", "eve"} {
-		req, err := http.NewRequest(http.MethodPost, gateway+callsPath, strings.NewReader(form(from, "client:bob").Encode()))
+		body := strings.NewReader(form(from, "client:bob").Encode())
+		req, err := http.NewRequest(http.MethodPost, gateway+callsPath, body)
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Idempotency-Key", "1")
@@ -313,16 +338,21 @@ func TestNothingIsSentTwice(t *testing.T) {
 		assert.Equal(t, from == "eve", res.StatusCode == http.StatusBadGateway)
 		_ = res.Body.Close()
 	}
-	assert.Equal(t, []string{form("alice", "client:bob").Encode(), form("eve", "client:bob").Encode()}, upstream.forms)
+	want := []string{form("alice", "client:bob").Encode(), form("eve", "client:bob").Encode()}
+	assert.Equal(t, want, upstream.forms)
 }
 
-// TestLoad sends many calls at once to an upstream that answers some and fails others in every way. Each gets
-// the answer that is its own, each accepted one arrives exactly once, and no refused one arrives.
+// TestLoad sends many calls at once. The upstream answers some of them and fails on the others in
+// different ways. Every call must get its own answer. Every accepted call must arrive exactly once,
+// and a refused call must not arrive.
 func TestLoad(t *testing.T) {
 	const workers, calls = 32, 40
-	var upstream vendor
+	var upstream twilioServer
 	behaviour := map[string]http.HandlerFunc{
-		"good": upstream.ServeHTTP, "slow": hang, "broken": raw(constant("")), "noise": raw(constant("noise\n")),
+		"good":   upstream.ServeHTTP,
+		"slow":   hang,
+		"broken": raw(constant("")),
+		"noise":  raw(constant("noise\n")),
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		form, _ := io.ReadAll(r.Body)
@@ -335,11 +365,14 @@ func TestLoad(t *testing.T) {
 		behaviour[kind](w, r)
 	}))
 	defer server.Close()
-	// A good answer takes milliseconds, a slow one never comes.
+	// A good answer takes milliseconds. A slow answer never comes.
 	gateway, end := gatewayTo(t, server.URL, 3*time.Second)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}}
 	defer client.CloseIdleConnections()
 
+	statuses := map[string]int{
+		"good": 201, "refused": 400, "slow": 504, "broken": 502, "noise": 502,
+	}
 	var want []string
 	var wg sync.WaitGroup
 	for worker := range workers {
@@ -371,7 +404,7 @@ func TestLoad(t *testing.T) {
 				body, err := io.ReadAll(res.Body)
 				_ = res.Body.Close()
 				assert.NoError(t, err)
-				status := map[string]int{"good": 201, "refused": 400, "slow": 504, "broken": 502, "noise": 502}[f.Get("Kind")]
+				status := statuses[f.Get("Kind")]
 				assert.Equal(t, status, res.StatusCode, "%s: %s", f.Get("Kind"), body)
 				if status == http.StatusCreated {
 					assert.Equal(t, fmt.Sprintf(`{"echo":%q}`, f.Encode()), string(body))
@@ -385,7 +418,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestLogHasNoPersonalData(t *testing.T) {
-	var upstream vendor
+	var upstream twilioServer
 	server := httptest.NewServer(&upstream)
 	defer server.Close()
 	gateway, end := gatewayTo(t, server.URL, upstreamTimeout)
@@ -415,13 +448,15 @@ func TestLogHasNoPersonalData(t *testing.T) {
 		assert.True(t, json.Valid([]byte(line)), line)
 	}
 	assert.Contains(t, log, `"rule":"from.user"`)
-	for _, secret := range []string{"zaphod", "trillian", "heart", "4155550100", "4155552671", "999123456789", "Basic"} {
+	for _, secret := range []string{
+		"zaphod", "trillian", "heart", "4155550100", "4155552671", "999123456789", "Basic",
+	} {
 		assert.NotContains(t, log, secret)
 	}
 }
 
 func TestSlowClient(t *testing.T) {
-	var upstream vendor
+	var upstream twilioServer
 	behind := httptest.NewServer(&upstream)
 	defer behind.Close()
 	target, err := parseUpstream(behind.URL)
@@ -440,7 +475,8 @@ func TestSlowClient(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\n"+
-		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nFrom=", callsPath)
+		"Content-Type: application/x-www-form-urlencoded\r\n"+
+		"Content-Length: 100\r\n\r\nFrom=", callsPath)
 	require.NoError(t, err)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
@@ -448,17 +484,19 @@ func TestSlowClient(t *testing.T) {
 	assert.Empty(t, upstream.forms)
 }
 
-// TestProgram runs the program itself, stops it by a signal while a call is under way, and sees the call answered.
+// TestProgram runs the program itself and stops it with a signal while a call is in progress. The
+// program must still answer the call.
 func TestProgram(t *testing.T) {
 	for _, stop := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(stop.String(), func(t *testing.T) {
 			arrived, answer := make(chan struct{}), make(chan struct{})
-			var upstream vendor
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var upstream twilioServer
+			handler := func(w http.ResponseWriter, r *http.Request) {
 				close(arrived)
 				<-answer
 				upstream.ServeHTTP(w, r)
-			}))
+			}
+			server := httptest.NewServer(http.HandlerFunc(handler))
 			defer server.Close()
 
 			program := exec.Command(os.Args[0], "-addr", "127.0.0.1:0", "-upstream", server.URL)
@@ -503,7 +541,11 @@ func TestProgram(t *testing.T) {
 
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{"-upstream", "api.twilio.com"}, {"-upstream", "ftp://example.com"}, {"-upstream", "http://%"}, {"extra"}, {"-nonsense"},
+		{"-upstream", "api.twilio.com"},
+		{"-upstream", "ftp://example.com"},
+		{"-upstream", "http://%"},
+		{"extra"},
+		{"-nonsense"},
 	} {
 		program := exec.Command(os.Args[0], args...)
 		program.Env = append(os.Environ(), runAsGateway+"=1")

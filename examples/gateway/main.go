@@ -1,23 +1,34 @@
-// Gateway is an HTTP service that stands between the callers of Twilio ("the vendor") and its API, whatever
-// they are written in, and lets only calls through whose From and To can be placed.
+// Gateway is an HTTP service that checks calls on their way to Twilio's API. Services in any
+// language can send their calls to it. It forwards a call to Twilio only if From and To are
+// accepted.
 //
 //	go run ./examples/gateway -addr 127.0.0.1:8080 -upstream https://api.twilio.com
-//	curl http://127.0.0.1:8080/2010-04-01/Accounts/AC0/Calls.json -d From=alice@example.com -d To=client:bob
+//	curl http://127.0.0.1:8080/2010-04-01/Accounts/AC0/Calls.json \
+//		-d From=alice@example.com -d To=client:bob
 //
-// It takes Create Call alone, as a form at the vendor's own path. A refused call is answered with the
-// vendor's error body, status 400 and its code, and every problem beside them in "problems"; the upstream
-// never hears of it. An accepted one goes to the upstream as it came, with its Authorization, and the
-// answer comes back as it is. /healthz answers 200 while the service runs.
+// Gateway serves only Create Call: a form that is posted to the same path as Twilio's. It answers a
+// refused call with status 400 and an error body like Twilio's, which also lists every problem in
+// "problems". It does not send a refused call to Twilio. It forwards the form and the Authorization
+// of an accepted call unchanged and returns Twilio's answer. /healthz answers 200 while the service
+// runs.
 //
-// What goes wrong between the two is answered in the vendor's form too, with the HTTP status as its code: the
-// vendor's own codes have five digits. No call is sent twice. The message of a 502 or 504 says whether the call
-// was certainly not placed, or may have been: look before placing it again.
+// Gateway also reports its own errors in Twilio's form, with the HTTP status as the code. They
+// cannot be mistaken for Twilio's errors, whose codes have five digits.
 //
-// The log, JSON on standard error, has a line for each request but those for /healthz: what was answered, how
-// long it took, and the problems. It holds no number, user or header. SIGINT and SIGTERM stop the service once
-// every call under way is answered.
+// Gateway never sends a call twice. The message of a 502 or 504 says whether the call was not
+// placed or may have been placed. In the second case, check with Twilio before you place the call
+// again.
 //
-// twilio-go has no option for its address: give its http.Client a Transport that sets URL.Scheme and URL.Host.
+// The log goes to standard error as JSON. It has one line per request, except for /healthz, with
+// the status, the duration and the problems. It does not contain phone numbers, users or header
+// values.
+//
+// SIGINT and SIGTERM stop the service after it has answered all calls in progress. A second signal
+// stops it at once. The exit code is 0 if it stopped after a signal with all calls answered, 1 if
+// it could not start or failed, and 2 for wrong usage.
+//
+// twilio-go does not have an option for the address of the API. To send its calls to the gateway,
+// give it an http.Client whose Transport sets URL.Scheme and URL.Host.
 package main
 
 import (
@@ -36,23 +47,28 @@ import (
 )
 
 const (
-	maxHeader = 16 << 10 // bytes of a request's header
-	maxBody   = 64 << 10 // bytes of a form: the longest parameter, Twiml, has 4,000 characters
-	maxAnswer = 1 << 20  // bytes of an upstream's answer: a call is some 2 KiB of JSON
+	maxHeader = 16 << 10 // bytes in the header of a request
+	maxBody   = 64 << 10 // bytes in a form; Twiml, its longest field, has up to 4,000 characters
+	maxAnswer = 1 << 20  // bytes in an answer from Twilio; a call is about 2 KiB of JSON
 
-	readTimeout     = 5 * time.Second                             // for a request to arrive
-	upstreamTimeout = 8 * time.Second                             // for its answer to arrive: twilio-go gives up after 10 s
-	writeTimeout    = readTimeout + upstreamTimeout + readTimeout // for all of it, from the end of the header on
+	readTimeout     = 5 * time.Second // for a request to arrive
+	upstreamTimeout = 8 * time.Second // for Twilio's answer; twilio-go gives up after 10 s
 	idleTimeout     = time.Minute
+
+	// writeTimeout starts at the end of the request's header, so it includes reading the form,
+	// waiting for Twilio and writing the answer.
+	writeTimeout = readTimeout + upstreamTimeout + readTimeout
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "`address` to listen on")
-	upstream := flag.String("upstream", "https://api.twilio.com", "`URL` that accepted calls are sent to")
+	addr := flag.String("addr", "127.0.0.1:8080", "listen on `address`")
+	upstream := flag.String("upstream", "https://api.twilio.com", "send accepted calls to `URL`")
+	flag.Usage = usage
 	flag.Parse()
 	target, err := parseUpstream(*upstream)
 	if err != nil || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "gateway: want -upstream http://host or https://host, and no arguments")
+		fmt.Fprintln(os.Stderr, "gateway: -upstream must be an http or https URL with a host; "+
+			"arguments besides flags are not allowed")
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -60,10 +76,56 @@ func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, *addr, newServer(newGateway(target, upstreamTimeout, log), log), log); err != nil {
+	server := newServer(newGateway(target, upstreamTimeout, log), log)
+	if err := run(ctx, *addr, server, log); err != nil {
 		log.Error("failed", "error", err)
 		os.Exit(1)
 	}
+}
+
+func usage() {
+	fmt.Fprint(flag.CommandLine.Output(), `usage: gateway [-addr ADDRESS] [-upstream URL]
+
+Gateway is an HTTP service that checks calls on their way to Twilio's API.
+Services in any language can send their calls to it. It forwards a call to
+Twilio only if From and To are accepted.
+
+Gateway serves only Create Call: a form that is posted to the same path as
+Twilio's, /2010-04-01/Accounts/{Sid}/Calls.json. It answers a refused call with
+status 400 and an error body like Twilio's, which also lists every problem in
+"problems". It does not send a refused call to Twilio. It forwards the form and
+the Authorization of an accepted call unchanged and returns Twilio's answer.
+/healthz answers 200 while the service runs.
+
+Gateway also reports its own errors in Twilio's form, with the HTTP status as
+the code. They cannot be mistaken for Twilio's errors, whose codes have five
+digits.
+
+Gateway never sends a call twice. The message of a 502 or 504 says whether the
+call was not placed or may have been placed. In the second case, check with
+Twilio before you place the call again.
+
+The log goes to standard error as JSON. It has one line per request, except for
+/healthz, with the status, the duration and the problems. It does not contain
+phone numbers, users or header values.
+
+SIGINT and SIGTERM stop the service after it has answered all calls in progress.
+A second signal stops it at once.
+
+Exit codes:
+
+  0  the service stopped after a signal, with all calls answered
+  1  the service could not start or failed
+  2  wrong usage
+
+twilio-go does not have an option for the address of the API. To send its calls
+to the gateway, give it an http.Client whose Transport sets URL.Scheme and
+URL.Host.
+
+Flags:
+
+`)
+	flag.PrintDefaults()
 }
 
 func parseUpstream(s string) (*url.URL, error) {
@@ -72,7 +134,7 @@ func parseUpstream(s string) (*url.URL, error) {
 		return nil, err
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("no http or https URL")
+		return nil, errors.New("the upstream must be an http or https URL with a host")
 	}
 	return u, nil
 }
@@ -88,7 +150,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// run serves at addr until ctx is done, and then until every request under way is answered.
+// run serves at addr until ctx is done. It then waits until all requests in progress are answered.
 func run(ctx context.Context, addr string, server *http.Server, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -103,7 +165,7 @@ func run(ctx context.Context, addr string, server *http.Server, log *slog.Logger
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
-	// No request takes longer than its read and its write.
+	// A request ends at the latest when its read timeout and its write timeout are over.
 	drain, cancel := context.WithTimeout(context.Background(), readTimeout+writeTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {

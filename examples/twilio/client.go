@@ -10,14 +10,17 @@ import (
 	"github.com/twilio/twilio-go/client"
 )
 
-// A checkedClient sends what the client inside it would send, but for a Create Call whose From or To is
-// wrong: it returns an error and sends nothing.
+// A checkedClient sends requests through the client inside it. It does not send a Create Call whose
+// From or To is wrong.
 type checkedClient struct {
 	client.BaseClient
 }
 
-// SendRequest sends a request unless it is a Create Call to refuse.
-func (c checkedClient) SendRequest(method, rawURL string, data url.Values, headers map[string]interface{}, body ...byte) (*http.Response, error) {
+// SendRequest returns a refusal for a Create Call whose From or To is wrong. It sends any other
+// request.
+func (c checkedClient) SendRequest(
+	method, rawURL string, data url.Values, headers map[string]interface{}, body ...byte,
+) (*http.Response, error) {
 	if isCreateCall(method, rawURL) {
 		request := callparams.Request{From: data.Get("From"), To: data.Get("To")}
 		var found *callparams.Error
@@ -28,7 +31,8 @@ func (c checkedClient) SendRequest(method, rawURL string, data url.Values, heade
 	return c.BaseClient.SendRequest(method, rawURL, data, headers, body...)
 }
 
-// isCreateCall goes by the path alone: the host differs by region and edge.
+// isCreateCall reports whether a request is a Create Call. It ignores the host, which depends on
+// the region and the edge.
 func isCreateCall(method, rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	if err != nil || method != http.MethodPost {
@@ -38,8 +42,9 @@ func isCreateCall(method, rawURL string) bool {
 	return matched
 }
 
-// A refusal is the error of a call that was not sent. In it, errors.As finds what was found and, for code that
-// knows twilio-go's errors only, the one that the vendor's answer would have become.
+// A refusal is the error for a call that was not sent. It wraps the *callparams.Error. For code
+// that knows only twilio-go's errors, it also wraps a *client.TwilioRestError, as if Twilio had
+// refused the call.
 type refusal struct {
 	found *callparams.Error
 }

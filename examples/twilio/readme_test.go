@@ -8,7 +8,7 @@ import (
 	twilioApi "github.com/twilio/twilio-go/rest/api/v2010"
 )
 
-// placeCall is the code of the README.
+// placeCall is the code in README.md, word for word.
 func placeCall(client *twilio.RestClient, from, to string) error {
 	call, err := callparams.Request{From: from, To: to}.Parse()
 	if err != nil {
@@ -23,7 +23,8 @@ func placeCall(client *twilio.RestClient, from, to string) error {
 }
 
 func Example() {
-	client := twilio.NewRestClientWithParams(twilio.ClientParams{Username: "AC0", Password: "token"})
+	account := twilio.ClientParams{Username: "AC0", Password: "token"}
+	client := twilio.NewRestClientWithParams(account)
 	fmt.Println(placeCall(client, "client:alice", "+14155552671"))
 	// Output: callparams: From: From must be a phone number because To is one (21212, byte 0)
 }
