@@ -1,7 +1,6 @@
 package callparams
 
 import (
-	"bytes"
 	"encoding/json"
 	"iter"
 	"log/slog"
@@ -10,11 +9,11 @@ import (
 	"strings"
 )
 
-// A Code is one of the vendor's error codes. It is an error, so that
-// errors.Is(err, callparams.CodeInvalidFrom) tells whether err has a problem with that code.
+// A Code is one of Twilio's error codes. It implements error, so that
+// errors.Is(err, callparams.CodeInvalidFrom) reports whether err has a problem with that code.
 type Code int
 
-// The vendor's codes for what this package refuses. Each has a page: see [Code.DocsURL].
+// Twilio's codes for what this package refuses. Each has a page: see [Code.DocsURL].
 const (
 	CodePrivateAddress   Code = 13254 // a SIP URI dials a private address
 	CodeToRequired       Code = 21201 // To is empty
@@ -22,30 +21,36 @@ const (
 	CodeInvalidFrom      Code = 21212 // From is not a user name, a number or a client identity
 	CodeFromRequired     Code = 21213 // From is empty
 	CodeHeaderLength     Code = 21227 // the headers of a SIP URI are too long
-	CodeHeaderName       Code = 21228 // a header's name is not a token
-	CodeHeaderValue      Code = 21229 // a header's value has a forbidden byte
+	CodeHeaderName       Code = 21228 // the name of a header is not a token
+	CodeHeaderValue      Code = 21229 // the value of a header has a forbidden byte
 	CodeHeaderSyntax     Code = 32110 // a header is not name=value
-	CodeHeaderNotAllowed Code = 32113 // a header is not on the vendor's list
-	CodeSIPParameter     Code = 32114 // a URI parameter has a value that the vendor does not know
-	CodeSIPDomainEdge    Code = 32220 // a SIP domain is reached through the wrong region or edge
-	CodeSIPDomainUser    Code = 32223 // a SIP domain is called without a user
+	CodeHeaderNotAllowed Code = 32113 // a header is not on Twilio's list
+	CodeSIPParameter     Code = 32114 // Twilio does not know the value of a URI parameter
+	CodeSIPDomainEdge    Code = 32220 // a SIP domain is dialed through the wrong region or edge
+	CodeSIPDomainUser    Code = 32223 // a SIP domain is dialed without a user
 )
 
 // Error returns the code in words, such as "Twilio error 21212".
 func (c Code) Error() string { return "Twilio error " + strconv.Itoa(int(c)) }
 
-// DocsURL returns the address of the vendor's page about the code.
-func (c Code) DocsURL() string { return "https://www.twilio.com/docs/errors/" + strconv.Itoa(int(c)) }
+// DocsURL returns the address of Twilio's page about the code.
+func (c Code) DocsURL() string {
+	return "https://www.twilio.com/docs/errors/" + strconv.Itoa(int(c))
+}
 
-// A Basis says how sure it is that the vendor refuses, ignores or leaves out what a rule refuses. The zero
-// Basis is no basis: that of a rule that this package does not have.
+// A Basis says how it is known that Twilio behaves as a rule says. The zero Basis belongs to rules
+// that this package does not know.
 type Basis uint8
 
-// The bases.
 const (
-	Documented Basis = iota + 1 // the vendor's own pages say so
-	Observed                    // seen in captured requests and answers, not in the pages
-	Assumed                     // this package's reading where the vendor is silent: the safe side
+	// Documented means that Twilio's own pages say so.
+	Documented Basis = iota + 1
+
+	// Observed means that it was seen in requests and answers, but is not documented.
+	Observed
+
+	// Assumed means that Twilio's pages are silent and this package takes the safe side.
+	Assumed
 )
 
 // String returns "documented", "observed" or "assumed", and "unknown" for any other Basis.
@@ -61,106 +66,227 @@ func (b Basis) String() string {
 	return "unknown"
 }
 
-// A Rule names what a value broke. Its text is stable across releases, its wording in messages is not.
-// It is an error, so that errors.Is(err, callparams.RuleFromUser) tells whether err has such a problem.
+// A Rule identifies what is wrong with a value, such as "from.user". It stays the same in every
+// release; the wording of messages may change. It implements error, so that
+// errors.Is(err, callparams.RuleFromUser) reports whether err has such a problem.
 type Rule string
 
 // The rules. [Rules] lists them with their codes, basis and summary.
 const (
-	RuleFromRequired  Rule = "from.required"
-	RuleFromUser      Rule = "from.user"
-	RuleFromPhone     Rule = "from.phone"
-	RuleUserChar      Rule = "user.char"
-	RuleUserLength    Rule = "user.length"
-	RuleToRequired    Rule = "to.required"
+	// RuleFromRequired refuses an empty From.
+	RuleFromRequired Rule = "from.required"
+
+	// RuleFromUser refuses a From that is a SIP address: it has an @ or starts with sip: or sips:.
+	RuleFromUser Rule = "from.user"
+
+	// RuleFromPhone refuses a From that is not a phone number if To is one.
+	RuleFromPhone Rule = "from.phone"
+
+	// RuleUserChar refuses a byte that a user name cannot have.
+	RuleUserChar Rule = "user.char"
+
+	// RuleUserLength refuses a user name of more than 256 bytes.
+	RuleUserLength Rule = "user.length"
+
+	// RuleToRequired refuses an empty To.
+	RuleToRequired Rule = "to.required"
+
+	// RuleSchemeUnknown refuses a scheme that the parameter does not accept, such as tel:.
 	RuleSchemeUnknown Rule = "scheme.unknown"
+
+	// RuleSchemeMissing refuses user@host without sip: or sips: in front.
 	RuleSchemeMissing Rule = "scheme.missing"
-	RulePhonePlus     Rule = "phone.plus"
-	RulePhoneZero     Rule = "phone.zero"
-	RulePhoneChar     Rule = "phone.char"
-	RulePhoneLength   Rule = "phone.length"
+
+	// RulePhonePlus refuses a phone number that does not start with +.
+	RulePhonePlus Rule = "phone.plus"
+
+	// RulePhoneZero refuses a phone number with a 0 after the +.
+	RulePhoneZero Rule = "phone.zero"
+
+	// RulePhoneChar refuses anything but ASCII digits after the + of a phone number.
+	RulePhoneChar Rule = "phone.char"
+
+	// RulePhoneLength refuses a phone number that does not have a valid length.
+	RulePhoneLength Rule = "phone.length"
+
+	// RulePhoneWithheld refuses a number that stands for a withheld caller ID.
 	RulePhoneWithheld Rule = "phone.withheld"
-	RulePhoneCountry  Rule = "phone.country"
-	RulePhoneTrunk    Rule = "phone.trunk"
+
+	// RulePhoneCountry refuses a calling code that is not assigned.
+	RulePhoneCountry Rule = "phone.country"
+
+	// RulePhoneTrunk refuses the 0 of a national number after the calling code.
+	RulePhoneTrunk Rule = "phone.trunk"
+
+	// RulePhoneAssigned refuses a number outside the assigned ranges, at [Assigned] only.
 	RulePhoneAssigned Rule = "phone.assigned"
-	RuleSameParty     Rule = "same.party"
-	RuleClientLength  Rule = "client.length"
-	RuleClientChar    Rule = "client.char"
-	RuleClientParams  Rule = "client.params"
-	RuleSIPUser       Rule = "sip.user"
-	RuleSIPPassword   Rule = "sip.password"
-	RuleSIPHost       Rule = "sip.host"
-	RuleSIPPort       Rule = "sip.port"
-	RuleSIPParam      Rule = "sip.param"
-	RuleSIPTransport  Rule = "sip.transport"
-	RuleSIPSecure     Rule = "sip.secure"
-	RuleSIPPrivate    Rule = "sip.private"
+
+	// RuleSameParty refuses a To that is the same phone number as From.
+	RuleSameParty Rule = "same.party"
+
+	// RuleClientLength refuses a client name that is empty or has more than 256 bytes.
+	RuleClientLength Rule = "client.length"
+
+	// RuleClientChar refuses a byte that a client name cannot have.
+	RuleClientChar Rule = "client.char"
+
+	// RuleClientParams refuses malformed parameters of a client, and any in From.
+	RuleClientParams Rule = "client.params"
+
+	// RuleSIPUser refuses a malformed user in a SIP URI.
+	RuleSIPUser Rule = "sip.user"
+
+	// RuleSIPPassword refuses a password in a SIP URI.
+	RuleSIPPassword Rule = "sip.password"
+
+	// RuleSIPHost refuses a host that is missing or malformed.
+	RuleSIPHost Rule = "sip.host"
+
+	// RuleSIPPort refuses a port that is not a number from 1 to 65535.
+	RuleSIPPort Rule = "sip.port"
+
+	// RuleSIPParam refuses a URI parameter that is malformed or appears twice.
+	RuleSIPParam Rule = "sip.param"
+
+	// RuleSIPTransport refuses a transport other than udp, tcp and tls.
+	RuleSIPTransport Rule = "sip.transport"
+
+	// RuleSIPSecure refuses a secure parameter other than true and false.
+	RuleSIPSecure Rule = "sip.secure"
+
+	// RuleSIPPrivate refuses an IP address that Twilio cannot reach.
+	RuleSIPPrivate Rule = "sip.private"
+
+	// RuleSIPDomainUser refuses a Twilio SIP domain without a user.
 	RuleSIPDomainUser Rule = "sip.domain.user"
+
+	// RuleSIPDomainEdge refuses a Twilio SIP domain with a region or edge other than us1.
 	RuleSIPDomainEdge Rule = "sip.domain.edge"
-	RuleSIPLength     Rule = "sip.length"
-	RuleHeaderLength  Rule = "header.length"
-	RuleHeaderSyntax  Rule = "header.syntax"
-	RuleHeaderTwiML   Rule = "header.twiml"
-	RuleHeaderName    Rule = "header.name"
+
+	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?.
+	RuleSIPLength Rule = "sip.length"
+
+	// RuleHeaderLength refuses a SIP URI with more than 1023 bytes after the ?.
+	RuleHeaderLength Rule = "header.length"
+
+	// RuleHeaderSyntax refuses a header that is not name=value.
+	RuleHeaderSyntax Rule = "header.syntax"
+
+	// RuleHeaderTwiML refuses &amp; between headers.
+	RuleHeaderTwiML Rule = "header.twiml"
+
+	// RuleHeaderName refuses a header whose name is not a token of RFC 3261.
+	RuleHeaderName Rule = "header.name"
+
+	// RuleHeaderAllowed refuses a header that Twilio leaves out of the call.
 	RuleHeaderAllowed Rule = "header.allowed"
-	RuleHeaderValue   Rule = "header.value"
-	RuleSourceDomain  Rule = "source.domain"
+
+	// RuleHeaderValue refuses a control character or a byte outside ASCII in the value of a header.
+	RuleHeaderValue Rule = "header.value"
+
+	// RuleSourceDomain refuses to move the domain of From, in [Request.MoveSourceDomain] only.
+	RuleSourceDomain Rule = "source.domain"
 )
 
-// rules is the one table of rules. A code is 0 where the rule cannot be broken in that parameter.
-var rules = [...]struct {
+// A ruleRow is what the package knows about a rule.
+type ruleRow struct {
 	rule     Rule
-	from, to Code
+	from, to Code // 0 if the rule cannot be broken in that parameter
 	basis    Basis
 	summary  string
-}{
-	{RuleFromRequired, CodeFromRequired, 0, Documented, "From is empty"},
-	{RuleFromUser, CodeInvalidFrom, 0, Documented, "From has an @ or starts with sip: or sips:; only a user name or number may stand there"},
-	{RuleFromPhone, CodeInvalidFrom, 0, Documented, "From is no phone number although To is one"},
-	{RuleUserChar, CodeInvalidFrom, 0, Documented, "a bare user name has a byte other than A-Z a-z 0-9 + - _ ."},
-	{RuleUserLength, CodeInvalidFrom, 0, Assumed, "a bare user name is longer than 256 bytes"},
-	{RuleToRequired, 0, CodeToRequired, Documented, "To is empty"},
-	{RuleSchemeUnknown, CodeInvalidFrom, CodeInvalidTo, Documented, "the scheme is none that the parameter accepts, such as tel:"},
-	{RuleSchemeMissing, 0, CodeInvalidTo, Documented, "user@host has no sip: or sips: in front"},
-	{RulePhonePlus, 0, CodeInvalidTo, Documented, "a phone number has no + in front"},
-	{RulePhoneZero, CodeInvalidFrom, CodeInvalidTo, Documented, "a phone number has a 0 after the +, where a calling code starts"},
-	{RulePhoneChar, CodeInvalidFrom, CodeInvalidTo, Documented, "a phone number has a byte that is no ASCII digit"},
-	{RulePhoneLength, CodeInvalidFrom, CodeInvalidTo, Documented, "a phone number has fewer than 2 or more than 15 digits, or a number of digits that its calling code does not have (assumed)"},
-	{RulePhoneWithheld, CodeInvalidFrom, CodeInvalidTo, Assumed, "the number stands for a withheld caller ID, such as +266696687, which spells ANONYMOUS"},
-	{RulePhoneCountry, CodeInvalidFrom, CodeInvalidTo, Assumed, "the calling code is not assigned"},
-	{RulePhoneTrunk, CodeInvalidFrom, CodeInvalidTo, Assumed, "the trunk 0 of a national number is kept after the calling code"},
-	{RulePhoneAssigned, CodeInvalidFrom, CodeInvalidTo, Assumed, "the number is in no assigned range (Assigned only)"},
-	{RuleSameParty, 0, CodeInvalidTo, Documented, "From and To are the same phone number"},
-	{RuleClientLength, CodeInvalidFrom, CodeInvalidTo, Documented, "a client name is empty or longer than 256 bytes"},
-	{RuleClientChar, CodeInvalidFrom, CodeInvalidTo, Documented, "a client name has a control character, a space, one of < > # % \" { } | \\ ^ [ ] ` ? & or a byte that is not ASCII (assumed)"},
-	{RuleClientParams, CodeInvalidFrom, CodeInvalidTo, Documented, "a client's parameters are not name=value pairs joined with &, or stand in From"},
-	{RuleSIPUser, 0, CodeInvalidTo, Assumed, "a SIP URI's user is empty or malformed, or has a control character or an unescaped ?"},
-	{RuleSIPPassword, 0, CodeInvalidTo, Assumed, "a SIP URI has a password"},
-	{RuleSIPHost, 0, CodeInvalidTo, Documented, "a SIP URI's host is missing or is neither a DNS name nor an IP address"},
-	{RuleSIPPort, 0, CodeInvalidTo, Documented, "a SIP URI's port is not a number from 1 to 65535"},
-	{RuleSIPParam, 0, CodeInvalidTo, Documented, "a URI parameter is malformed, appears twice or has a control character (assumed)"},
-	{RuleSIPTransport, 0, CodeSIPParameter, Documented, "the transport parameter is not udp, tcp or tls"},
-	{RuleSIPSecure, 0, CodeSIPParameter, Documented, "the secure parameter is not true or false"},
-	{RuleSIPPrivate, 0, CodePrivateAddress, Documented, "the host is a private, loopback, link-local, multicast, unspecified, broadcast or shared IP address"},
-	{RuleSIPDomainUser, 0, CodeSIPDomainUser, Documented, "a Twilio SIP domain is called without a user"},
-	{RuleSIPDomainEdge, 0, CodeSIPDomainEdge, Documented, "a Twilio SIP domain is reached through a region or edge other than us1"},
-	{RuleSIPLength, 0, CodeInvalidTo, Documented, "a SIP URI has more than 254 bytes before the ? (the code is assumed)"},
-	{RuleHeaderLength, 0, CodeHeaderLength, Documented, "a SIP URI has more than 1023 bytes after the ?"},
-	{RuleHeaderSyntax, 0, CodeHeaderSyntax, Documented, "a header is not name=value, or has a byte that must be escaped"},
-	{RuleHeaderTwiML, 0, CodeHeaderSyntax, Observed, "headers are joined with &amp;, which belongs to TwiML"},
-	{RuleHeaderName, 0, CodeHeaderName, Documented, "a header's name is not an RFC 3261 token"},
-	{RuleHeaderAllowed, 0, CodeHeaderNotAllowed, Documented, "a header is neither X-... nor on the vendor's list, and would be left out of the call"},
-	{RuleHeaderValue, 0, CodeHeaderValue, Documented, "a header's value has a control character or a byte that is not ASCII"},
-	{RuleSourceDomain, CodeInvalidFrom, 0, Documented, "the domain of a SIP From cannot be moved into a header of To"},
 }
 
-// ruleIndex finds a rule's row in rules.
-var ruleIndex = func() map[Rule]int {
-	index := make(map[Rule]int, len(rules))
-	for i, row := range rules {
-		index[row.rule] = i
+// rules lists every rule.
+var rules = [...]ruleRow{
+	{RuleFromRequired, CodeFromRequired, 0, Documented,
+		"From is empty"},
+	{RuleFromUser, CodeInvalidFrom, 0, Documented,
+		"From has an @ or starts with sip: or sips:; it must be a user name, a number or a client"},
+	{RuleFromPhone, CodeInvalidFrom, 0, Documented,
+		"To is a phone number but From is not"},
+	{RuleUserChar, CodeInvalidFrom, 0, Documented,
+		"a user name has a byte other than A-Z a-z 0-9 + - _ ."},
+	{RuleUserLength, CodeInvalidFrom, 0, Assumed,
+		"a user name is longer than 256 bytes"},
+	{RuleToRequired, 0, CodeToRequired, Documented,
+		"To is empty"},
+	{RuleSchemeUnknown, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"the parameter does not accept the scheme of the value, such as tel:"},
+	{RuleSchemeMissing, 0, CodeInvalidTo, Documented,
+		"user@host does not start with sip: or sips:"},
+	{RulePhonePlus, 0, CodeInvalidTo, Documented,
+		"a phone number does not start with +"},
+	{RulePhoneZero, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"a phone number has a 0 after the +; calling codes do not start with 0"},
+	{RulePhoneChar, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"a phone number has something other than ASCII digits after the +"},
+	{RulePhoneLength, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"a phone number has fewer than 2 or more than 15 digits, or not a valid length for its " +
+			"calling code (this part is assumed)"},
+	{RulePhoneWithheld, CodeInvalidFrom, CodeInvalidTo, Assumed,
+		"the number stands for a withheld caller ID, such as +266696687, which spells ANONYMOUS"},
+	{RulePhoneCountry, CodeInvalidFrom, CodeInvalidTo, Assumed,
+		"the calling code is not assigned"},
+	{RulePhoneTrunk, CodeInvalidFrom, CodeInvalidTo, Assumed,
+		"the number keeps the 0 of a national number after its calling code"},
+	{RulePhoneAssigned, CodeInvalidFrom, CodeInvalidTo, Assumed,
+		"the number is not in an assigned range (at the level Assigned only)"},
+	{RuleSameParty, 0, CodeInvalidTo, Documented,
+		"From and To are the same phone number"},
+	{RuleClientLength, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"a client name is empty or longer than 256 bytes"},
+	{RuleClientChar, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"a client name has a control character, a space, one of < > # % \" { } | \\ ^ [ ] ` ? & " +
+			"or a byte that is not ASCII (this part is assumed)"},
+	{RuleClientParams, CodeInvalidFrom, CodeInvalidTo, Documented,
+		"the parameters of a client are not name=value pairs joined with &, or stand in From"},
+	{RuleSIPUser, 0, CodeInvalidTo, Assumed,
+		"the user of a SIP URI is empty or malformed, or has a control character or a raw ?"},
+	{RuleSIPPassword, 0, CodeInvalidTo, Assumed,
+		"a SIP URI has a password"},
+	{RuleSIPHost, 0, CodeInvalidTo, Documented,
+		"the host of a SIP URI is missing, or is not a DNS name or an IP address"},
+	{RuleSIPPort, 0, CodeInvalidTo, Documented,
+		"the port of a SIP URI is not a number from 1 to 65535"},
+	{RuleSIPParam, 0, CodeInvalidTo, Documented,
+		"a URI parameter is malformed, appears twice, or has a control character (this part is " +
+			"assumed)"},
+	{RuleSIPTransport, 0, CodeSIPParameter, Documented,
+		"the transport parameter is not udp, tcp or tls"},
+	{RuleSIPSecure, 0, CodeSIPParameter, Documented,
+		"the secure parameter is not true or false"},
+	{RuleSIPPrivate, 0, CodePrivateAddress, Documented,
+		"the host is an IP address that Twilio cannot reach: private, loopback, link-local, " +
+			"multicast, unspecified, broadcast or shared"},
+	{RuleSIPDomainUser, 0, CodeSIPDomainUser, Documented,
+		"a Twilio SIP domain is dialed without a user"},
+	{RuleSIPDomainEdge, 0, CodeSIPDomainEdge, Documented,
+		"a Twilio SIP domain is dialed through a region or edge other than us1"},
+	{RuleSIPLength, 0, CodeInvalidTo, Documented,
+		"a SIP URI has more than 254 bytes before the ? (the code is assumed)"},
+	{RuleHeaderLength, 0, CodeHeaderLength, Documented,
+		"a SIP URI has more than 1023 bytes after the ?"},
+	{RuleHeaderSyntax, 0, CodeHeaderSyntax, Documented,
+		"a header is not name=value, or has a byte that must be escaped"},
+	{RuleHeaderTwiML, 0, CodeHeaderSyntax, Observed,
+		"headers are joined with &amp;, which belongs in TwiML"},
+	{RuleHeaderName, 0, CodeHeaderName, Documented,
+		"the name of a header is not a token of RFC 3261"},
+	{RuleHeaderAllowed, 0, CodeHeaderNotAllowed, Documented,
+		"a header is not X-... and not on Twilio's list, so Twilio leaves it out of the call"},
+	{RuleHeaderValue, 0, CodeHeaderValue, Documented,
+		"the value of a header has a control character or a byte that is not ASCII"},
+	{RuleSourceDomain, CodeInvalidFrom, 0, Documented,
+		"the domain of a SIP From cannot be moved into a header of To"},
+}
+
+// ruleRows maps each rule to its row.
+var ruleRows = func() map[Rule]*ruleRow {
+	rows := make(map[Rule]*ruleRow, len(rules))
+	for i := range rules {
+		rows[rules[i].rule] = &rules[i]
 	}
-	return index
+	return rows
 }()
 
 // Rules returns an iterator over every rule, in an order that is stable within a release.
@@ -177,38 +303,40 @@ func Rules() iter.Seq[Rule] {
 // Error returns the rule's own text, such as "from.user".
 func (r Rule) Error() string { return string(r) }
 
-// Codes returns the codes that the vendor answers with where the rule is broken: one, or first that in
-// From and then that in To if they differ. It allocates the slice; a rule that this package does not
-// have has none.
+// Codes returns Twilio's codes for the rule, in a new slice. If the rule applies to both
+// parameters, the code for From comes first and the code for To second. Codes returns nil for a
+// rule that this package does not know.
 func (r Rule) Codes() []Code {
-	i, ok := ruleIndex[r]
+	row, ok := ruleRows[r]
 	if !ok {
 		return nil
 	}
-	codes := []Code{rules[i].from, rules[i].to}
-	return slices.DeleteFunc(codes, func(c Code) bool { return c == 0 })
+	return slices.DeleteFunc([]Code{row.from, row.to}, func(c Code) bool { return c == 0 })
 }
 
-// Basis says how sure the rule is; a [Problem.Basis] may be less so.
+// Basis returns the basis of the rule, or 0 for a rule that this package does not know. A single
+// problem may be less sure than its rule: see [Problem.Basis].
 func (r Rule) Basis() Basis {
-	if i, ok := ruleIndex[r]; ok {
-		return rules[i].basis
+	if row, ok := ruleRows[r]; ok {
+		return row.basis
 	}
 	return 0
 }
 
-// Summary returns one line about what the rule refuses.
+// Summary returns one line about what the rule refuses, or "" for a rule that this package does not
+// know.
 func (r Rule) Summary() string {
-	if i, ok := ruleIndex[r]; ok {
-		return rules[i].summary
+	if row, ok := ruleRows[r]; ok {
+		return row.summary
 	}
 	return ""
 }
 
-// An Error reports every problem that one call found, at most 16 in To and one in From: To's before From's, each
-// in order of offset. It is never empty. Get it from an error with [errors.As].
+// An Error lists the problems that one call found: at most 16 in To or in a SIP URI, and one in
+// From. Those of To come first, each in order of offset. Get an *Error with [errors.As]. The
+// package never returns one with an empty list; the zero Error has the code 0.
 //
-// Neither its text, nor its JSON, nor its log form has personal data.
+// Its text, JSON and log form hold no personal data.
 type Error struct {
 	Problems []*Problem
 }
@@ -226,8 +354,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Code returns the first problem's code: that of the problem which the vendor meets first. Some codes, 32110 and
-// 32113 among them, it only logs as a warning while it places the call without the part.
+// Code returns the code of the first problem: Twilio, too, answers with one code only, and checks
+// To before From. For some codes, such as 32110 and 32113, Twilio only logs a warning and places
+// the call without the part that is wrong.
 func (e *Error) Code() Code {
 	if len(e.Problems) == 0 {
 		return 0
@@ -244,8 +373,8 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// MarshalJSON returns the vendor's error body (code, message, more_info and status 400) with every
-// problem beside it, in "problems". It has no personal data.
+// MarshalJSON returns Twilio's error body (code, message, more_info and status 400), and in
+// "problems" the list of problems. It holds no personal data.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Code     Code       `json:"code"`
@@ -265,31 +394,39 @@ func (e *Error) LogValue() slog.Value {
 	)
 }
 
-// A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form have no
-// personal data; only [Problem.Value] and [Problem.Fix] do.
+// A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form hold no
+// personal data; [Problem.Value] and [Problem.Fix] do. The zero Problem has no value and no fix.
 type Problem struct {
 	Param   string // "From" or "To"; "" from ParseSIPURI
-	Rule    Rule   // what is broken; stable across releases
-	Code    Code   // the vendor's code for it
-	Offset  int    // where it is in Value: bytes from 0
-	Len     int    // how many bytes it is about; 0 if something is missing at Offset
-	Message string // for people: may change, and has no personal data
+	Rule    Rule   // what is wrong; the same in every release
+	Code    Code   // Twilio's code for it
+	Offset  int    // where it is in Value, in bytes from 0
+	Len     int    // how many bytes are wrong; 0 if something is missing at Offset
+	Message string // for people; may change
 
-	basis Basis
-	given *given
+	basis   Basis
+	subject func() subject // nil in the zero Problem
 }
 
-// given is a value as it was given, and where: what a fix for it must pass. The value is behind a pointer of
-// its own, because package fmt prints unexported strings, and what a pointer points to where the verb is not
-// one for pointers; it does not follow a pointer to a string.
-type given struct {
-	value  *string
-	parser Parser
-	place  place
-	beside *string // the other parameter, which a fix must not equal; nil if there is none
+// A subject is the value that a problem is about, with what only the other files can do to it. A
+// Problem holds it behind a function: fmt and other printers of values print what a pointer leads
+// to, but they do not call functions.
+type subject struct {
+	value string
+	mask  func(value string) string
+	fix   func(value string) (string, bool) // nil if no fix is ever offered
 }
 
-func newGiven(value string, p Parser, place place) *given { return &given{&value, p, place, nil} }
+// newProblem returns a problem of the n bytes at off. Its parser completes it.
+func newProblem(rule Rule, off, n int, message string) *Problem {
+	return &Problem{Rule: rule, Offset: off, Len: n, Message: message}
+}
+
+// assumed marks p as less sure than its rule, and returns it.
+func (p *Problem) assumed() *Problem {
+	p.basis = Assumed
+	return p
+}
 
 // Error returns the parameter, the message, the code and the offset, such as
 // "From: the caller address is not a user name (21212, byte 9)".
@@ -306,33 +443,44 @@ func (p *Problem) Unwrap() []error { return []error{p.Rule, p.Code} }
 
 // Value returns the value as it was given. It is personal data: keep it out of logs.
 func (p *Problem) Value() string {
-	if p.given == nil {
+	if p.subject == nil {
 		return ""
 	}
-	return *p.given.value
+	return p.subject().value
 }
 
-// Redacted returns Value masked byte for byte, so that Offset and Len still point right.
-func (p *Problem) Redacted() string { return redact(p.Value()) }
+// Redacted returns Value with its personal data masked. Each byte is masked by one *, so that
+// Offset and Len fit the result too.
+func (p *Problem) Redacted() string {
+	if p.subject == nil {
+		return ""
+	}
+	s := p.subject()
+	return s.mask(s.value)
+}
 
-// Fix returns a text that the same parser accepts in Value's place, if there is exactly one candidate; of a
-// problem from Parse, beside the other parameter as it is.
-// It is worked out when asked for, from Value, and is personal data: keep it out of logs.
+// Fix returns a replacement for the whole Value that the same parser accepts, if there is exactly
+// one candidate. After [Parser.Parse], it is never equal to the other parameter. Each call computes
+// it anew. The fix is personal data: keep it out of logs.
 func (p *Problem) Fix() (string, bool) {
-	if p.given == nil {
+	if p.subject == nil {
 		return "", false
 	}
-	return p.given.fix()
+	s := p.subject()
+	if s.fix == nil {
+		return "", false
+	}
+	return s.fix(s.value)
 }
 
-// Basis says how sure it is that the vendor refuses, ignores or leaves out this.
+// Basis says how it is known that Twilio refuses, ignores or leaves out what is wrong here.
 func (p *Problem) Basis() Basis { return p.basis }
 
-// DocsURL returns the address of the vendor's page about the code.
+// DocsURL returns the address of Twilio's page about the code.
 func (p *Problem) DocsURL() string { return p.Code.DocsURL() }
 
-// MarshalJSON returns param, rule, code, offset, length, message, basis and more_info: neither Value
-// nor Fix, so no personal data.
+// MarshalJSON returns param, rule, code, offset, length, message, basis and more_info. It leaves
+// out Value and Fix, which are personal data.
 func (p *Problem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Param    string `json:"param"`
@@ -346,7 +494,7 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 	}{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.basis.String(), p.DocsURL()})
 }
 
-// LogValue returns what MarshalJSON does, as a group.
+// LogValue returns what MarshalJSON returns, as a group.
 func (p *Problem) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("param", p.Param),
@@ -360,201 +508,31 @@ func (p *Problem) LogValue() slog.Value {
 	)
 }
 
-// maxProblems is how many problems of one value are reported: more help nobody, and the work of a
-// refusal must not grow with what is refused.
-const maxProblems = 16
-
-// problems collects what is wrong with one value, in order of offset. It is nil, and costs nothing, while
-// nothing is.
-type problems []Problem
-
-// add notes that the n bytes at off break rule.
-func (ps *problems) add(rule Rule, off, n int, message string) {
-	ps.addBasis(0, rule, off, n, message)
-}
-
-// addBasis is add for a problem that is less sure than its rule.
-func (ps *problems) addBasis(basis Basis, rule Rule, off, n int, message string) {
-	if len(*ps) == 1 {
-		*ps = slices.Grow(*ps, maxProblems-1) // most refusals have one problem, or many
-	}
-	list := append(*ps, Problem{Rule: rule, Offset: off, Len: n, Message: message, basis: basis})
-	for i := len(list) - 1; i > 0 && list[i].Offset < list[i-1].Offset; i-- {
-		list[i], list[i-1] = list[i-1], list[i]
-	}
-	*ps = list
-}
-
-// full reports whether looking for more problems is no use.
-func (ps *problems) full() bool { return len(*ps) >= maxProblems }
-
-// in completes the problems as those of what was given: capped, and each with its parameter, code and basis.
-func (ps problems) in(param string, g *given) []*Problem {
-	ps = ps[:min(len(ps), maxProblems)]
-	list := make([]*Problem, len(ps))
-	for i := range ps {
-		p := &ps[i]
-		row := &rules[ruleIndex[p.Rule]]
-		p.Param, p.Code, p.given = param, row.to, g
-		if param == paramFrom {
-			p.Code = row.from
-		}
-		if p.basis == 0 {
-			p.basis = row.basis
-		}
-		list[i] = p
-	}
-	return list
-}
-
 // The values of Problem.Param.
 const (
 	paramFrom = "From"
 	paramTo   = "To"
 )
 
-// describe names the byte c for a message. It names no letter or digit: they may be somebody's.
-func describe(c byte) string {
-	switch {
-	case c == ' ':
-		return "a space"
-	case c < ' ' || c == 0x7f:
-		return "a control character"
-	case c >= 0x80:
-		return "a byte that is not ASCII"
-	case '0' <= c && c <= '9':
-		return "a digit"
-	case 'a' <= c|0x20 && c|0x20 <= 'z':
-		return "a letter"
-	}
-	return "'" + string(rune(c)) + "'"
-}
+// maxProblems bounds the cost of a refusal: more problems of one value are not reported.
+const maxProblems = 16
 
-// redact masks s byte for byte with '*'. What stays shows the structure and names nobody: the scheme;
-// the + and, of a number of 7 digits or more, the last two; a host that has a user in front or a dot in
-// it; a port; the names of parameters and of X- headers, and the punctuation around them. It goes by
-// punctuation alone, since what it masks may be malformed in any way.
-func redact(s string) string {
-	m := mask{s, bytes.Repeat([]byte{'*'}, len(s))}
-	at := strings.IndexByte(s, '@')
-	switch scheme := sipScheme(s); {
-	case hasPrefixFold(s, clientScheme):
-		m.client()
-	case scheme > 0 || at >= 0:
-		m.sip(scheme, at)
-	case strings.HasPrefix(s, "+"):
-		m.phone()
-	}
-	return string(m.out)
-}
-
-// A mask is a text and what has been uncovered of it.
-type mask struct {
-	text string
-	out  []byte
-}
-
-func (m mask) client() {
-	copy(m.out, m.text[:len(clientScheme)])
-	if q := strings.IndexByte(m.text, '?'); q >= 0 {
-		m.uncover(q, len(m.text), "?&=")
-	}
-}
-
-func (m mask) phone() {
-	m.uncover(0, len(m.text), "+ ().-/")
-	digits := m.text[1:]
-	if n := countDigits(digits); n == len(digits) && n >= 7 {
-		copy(m.out[n-1:], digits[n-2:])
-	}
-}
-
-// sip uncovers a text with a SIP scheme of the given length, which may be 0, and its first @ at at, or -1.
-func (m mask) sip(scheme, at int) {
-	copy(m.out, m.text[:scheme])
-	if at >= 0 {
-		m.out[at] = '@'
-	}
-	host := max(scheme, at+1)
-	var end int
-	if strings.HasPrefix(m.text[host:], "[") {
-		end = host + strings.IndexByte(m.text[host:], ']') + 1
-	} else {
-		end = next(m.text, host, ":;?")
-	}
-	known := m.host(host, end, at >= 0)
-	if strings.HasPrefix(m.text[end:], ":") {
-		m.out[end] = ':'
-		end++
-		// 5: the digits of 65535, the highest port.
-		if to := next(m.text, end, ";?"); known && to-end <= 5 && countDigits(m.text[end:to]) == to-end {
-			copy(m.out[end:], m.text[end:to])
+// complete fills in what the check that found the problems did not know: the parameter, its code,
+// the basis and the subject. It returns at most maxProblems of them.
+func complete(found []*Problem, param string, about func() subject) []*Problem {
+	found = found[:min(len(found), maxProblems)]
+	var row *ruleRow
+	for _, p := range found {
+		if row == nil || row.rule != p.Rule { // many problems often break one rule
+			row = ruleRows[p.Rule]
+		}
+		p.Param, p.Code, p.subject = param, row.to, about
+		if param == paramFrom {
+			p.Code = row.from
+		}
+		if p.basis == 0 {
+			p.basis = row.basis
 		}
 	}
-	m.fields(end)
-}
-
-// host uncovers the host in text[from:to], if it is one, and reports whether it did. A word without a
-// dot, in a URI without a user, is as likely the user of a URI without a host.
-func (m mask) host(from, to int, user bool) bool {
-	name := m.text[from:to]
-	_, isAddr := parseAddr(name)
-	end, isName := scanHostname(name, 0)
-	switch {
-	case isAddr:
-		copy(m.out[from:], name)
-	case isName && end == len(name) && (user || strings.Contains(name, ".")):
-		m.name(from, to)
-	default:
-		return false
-	}
-	return true
-}
-
-// fields uncovers the parameters and headers that start at from: what separates them, and their names.
-// Of headers, only names that start with X- and have a value: another may be part of a value that was not
-// escaped.
-func (m mask) fields(from int) {
-	m.uncover(from, len(m.text), ";?&=")
-	separator := byte(';')
-	for from < len(m.text) {
-		c := m.text[from]
-		if separator == ';' && c == '?' {
-			separator = '?'
-		}
-		from++
-		to := next(m.text, from, ";?&=")
-		name, rest := m.text[from:to], m.text[to:]
-		if c == separator && run(name, 0, sipHost) == len(name) &&
-			(c == ';' || hasPrefixFold(name, "X-") && strings.HasPrefix(rest, "=")) {
-			m.name(from, to)
-		}
-		if separator == '?' {
-			separator = '&'
-		}
-		from = to
-	}
-}
-
-// uncover uncovers those bytes of text[from:to] that are in chars.
-func (m mask) uncover(from, to int, chars string) {
-	for i := from; i < to; i++ {
-		if strings.IndexByte(chars, m.text[i]) >= 0 {
-			m.out[i] = m.text[i]
-		}
-	}
-}
-
-// name uncovers text[from:to] but for four digits in a row or more: they may be somebody's number.
-func (m mask) name(from, to int) {
-	for i := from; i < to; {
-		n := countDigits(m.text[i:to])
-		if n < 4 {
-			copy(m.out[i:], m.text[i:i+n])
-		}
-		if i += n; i < to {
-			m.out[i] = m.text[i]
-			i++
-		}
-	}
+	return found
 }

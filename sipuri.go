@@ -1,6 +1,7 @@
 package callparams
 
 import (
+	"bytes"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -8,77 +9,76 @@ import (
 	"strings"
 )
 
-// A SIPURI holds the parts of a SIP URI, decoded: callers never escape. Build one as a literal, add
-// headers and parameters, and call [SIPURI.To]:
+// A SIPURI holds the parts of a SIP URI, decoded, so that callers never escape anything. Build
+// one as a literal, add headers and parameters, and call [SIPURI.To]:
 //
-//	to, err := callparams.SIPURI{User: "alice", Host: "example.com"}.WithHeader("X-Account", "42").To()
+//	to, err := callparams.SIPURI{User: "alice", Host: "example.com"}.WithHeader("X-Id", "42").To()
 //
-// The zero SIPURI has no host and makes no valid To. The parts are personal data: GoString and LogValue
-// redact them, JSON does not.
+// The zero SIPURI has no host, so its To method fails. The parts are personal data: GoString and
+// LogValue redact them; String and JSON do not.
 type SIPURI struct {
-	Secure   bool    // sips:
+	Secure   bool    // sips: instead of sip:
 	User     string  // "" if absent
-	Password string  // "" if absent; refused in a To
+	Password string  // "" if absent; a To cannot have one
 	Host     string  // a DNS name or an IP address, without brackets
 	Port     uint16  // 0 if absent
-	Params   []Field // {"transport", "tls"}; a flag such as lr has no Value; order is kept
-	Headers  []Field // {"X-Account", "42"}; order and repeats are kept
+	Params   []Field // such as {"transport", "tls"}; a flag such as lr has an empty Value
+	Headers  []Field // such as {"X-Account", "42"}; order and repeats are kept
 }
 
-// A Field is a parameter or a header, decoded. String, GoString and LogValue redact its value, JSON does not.
+// A Field is a parameter or a header, decoded. String, GoString and LogValue redact its value; JSON
+// does not.
 type Field struct{ Name, Value string }
 
-// String returns the field with its value masked byte for byte.
+// String returns the name and the value, with each byte of the value masked.
 func (f Field) String() string { return f.Name + "=" + strings.Repeat("*", len(f.Value)) }
 
-// GoString returns what String does, so that %#v leaks nothing.
+// GoString returns String, so that %#v shows no value either.
 func (f Field) GoString() string { return f.String() }
 
-// LogValue returns what String does.
+// LogValue returns String.
 func (f Field) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
-// ParseSIPURI parses s by the grammar of RFC 3261 alone, without the vendor's rules, but for the
-// divergences in the package comment. Escapes are decoded once, byte by byte; + is a plus.
+// ParseSIPURI parses s by the grammar of RFC 3261, with the divergences that the package comment
+// lists, and without Twilio's rules. It decodes escapes once, byte by byte; a + stays a plus.
 //
-// An error is an [*Error] with at most 16 problems. The parts are allocated where they had to be decoded.
+// An error is an [*Error] with at most 16 problems. A URI with at most 254 bytes before its ? costs
+// at most three allocations: for decoded text, for parameters and for headers.
 func ParseSIPURI(s string) (SIPURI, error) {
-	var found problems
-	parts := scanSIP(s, false, &found)
-	if found != nil {
-		return SIPURI{}, &Error{found.in("", newGiven(s, Parser{}, inURI))}
+	sc := scanner{text: s}
+	sc.scan()
+	if sc.found != nil {
+		return SIPURI{}, &Error{complete(sc.found, "", newSubject(s, fixSIPURI))}
 	}
+	d := newDecoder(s)
 	return SIPURI{
 		Secure:   sipScheme(s) == len("sips:"),
-		User:     unescape(parts.user),
-		Password: unescape(parts.password),
-		Host:     strings.Trim(parts.host, "[]"),
-		Port:     parsePort(parts.port),
-		Params:   splitFields(parts.params, ";"),
-		Headers:  splitFields(parts.headers, "&"),
+		User:     d.decode(sc.parts.user),
+		Password: d.decode(sc.parts.password),
+		Host:     sc.parts.host,
+		Port:     sc.parts.port,
+		Params:   d.fields(sc.parts.params, ';'),
+		Headers:  d.fields(sc.parts.headers, '&'),
 	}, nil
 }
 
-// WithHeader returns a copy of u with a header added at the end. u is unchanged, also if they share memory.
-// Any bytes may be given: what the vendor does not accept, To refuses.
+// WithHeader returns a copy of u with a header added at the end. It does not change u, even where
+// both share memory. It takes any bytes; To refuses what Twilio does not accept.
 func (u SIPURI) WithHeader(name, value string) SIPURI {
 	u.Headers = append(u.Headers[:len(u.Headers):len(u.Headers)], Field{name, value})
 	return u
 }
 
-// WithParam returns a copy of u with a URI parameter added at the end; an empty value makes a flag.
-// u is unchanged, also if they share memory.
+// WithParam returns a copy of u with a URI parameter added at the end. An empty value makes a flag,
+// such as lr. WithParam does not change u, even where both share memory.
 func (u SIPURI) WithParam(name, value string) SIPURI {
 	u.Params = append(u.Params[:len(u.Params):len(u.Params)], Field{name, value})
 	return u
 }
 
-// To writes u as [SIPURI.String] does and parses the text with [ParseTo]: what it returns has u's parts and no
-// others, whatever bytes they hold. An error is an [*Error] about that text.
-func (u SIPURI) To() (To, error) { return ParseTo(u.String()) }
-
-// String returns u as text, escaped where it must be: personal data, for the wire. All but letters, digits and
-// - _ . ! ~ * ' ( ) is escaped; a user keeps its +. The text of an invalid u is no SIP URI: what cannot stand
-// in a host is escaped there, although no escape is legal in one.
+// String returns u as text for the wire: personal data. It escapes every byte but letters, digits
+// and - _ . ! ~ * ' ( ), and keeps the + of a user. If u is not valid, neither is the text:
+// String escapes even the bytes of a host, where no escape is legal.
 func (u SIPURI) String() string {
 	var buf [512]byte // on the stack; most URIs fit
 	b := buf[:0]
@@ -123,10 +123,10 @@ func (u SIPURI) String() string {
 	return string(b)
 }
 
-// Redacted returns String masked byte for byte.
+// Redacted returns String with its personal data masked, each byte by one *.
 func (u SIPURI) Redacted() string { return redact(u.String()) }
 
-// GoString returns Redacted, so that %#v leaks nothing.
+// GoString returns Redacted, so that %#v shows no personal data.
 func (u SIPURI) GoString() string { return u.Redacted() }
 
 // LogValue returns Redacted.
@@ -138,7 +138,7 @@ func appendField(b []byte, f Field) []byte {
 	return appendEscaped(b, f.Value, unreserved)
 }
 
-// appendEscaped appends s to b with every byte that is not in raw escaped.
+// appendEscaped appends s to b and escapes every byte that is not in raw.
 func appendEscaped(b []byte, s string, raw class) []byte {
 	const upperHex = "0123456789ABCDEF"
 	for i := range len(s) {
@@ -151,12 +151,13 @@ func appendEscaped(b []byte, s string, raw class) []byte {
 	return b
 }
 
-// IsTwilioHost reports whether host is one that the vendor writes into the From header of its INVITEs:
-// sip.twilio.com (observed), or sip.R.twilio.com where R is gll, a region (us1, us2, ie1, de1, sg1, jp1, br1,
-// au1) or an edge (ashburn, umatilla, san-jose, dublin, frankfurt, singapore, tokyo, sao-paulo, sydney, london),
-// the latter two also with -ix. The match is exact, in any case, with or without a trailing dot.
+// IsTwilioHost reports whether host is one that Twilio writes into the From header of its
+// INVITEs: sip.twilio.com (observed), or sip.R.twilio.com. R is gll, a region (us1, us2, ie1,
+// de1, sg1, jp1, br1, au1) or an edge (ashburn, umatilla, san-jose, dublin, frankfurt, singapore,
+// tokyo, sao-paulo, sydney, london); a region or an edge may end with -ix. The whole host must
+// match. Case does not matter, and host may end with a dot.
 //
-// A From header can be forged: a match narrows down who calls, it does not authenticate.
+// A From header can be forged: a match narrows down who calls, but it does not authenticate.
 func IsTwilioHost(host string) bool {
 	host = strings.TrimSuffix(host, ".")
 	if equalFold(host, "sip.twilio.com") {
@@ -166,48 +167,63 @@ func IsTwilioHost(host string) bool {
 	if !ok || !hasPrefixFold(name, "sip.") {
 		return false
 	}
-	place, ix := cutSuffixFold(name[len("sip."):], "-ix")
+	place, isIX := cutSuffixFold(name[len("sip."):], "-ix")
 	for _, p := range twilioPlaces {
 		if equalFold(place, p) {
-			return !ix || p != "gll"
+			return !isIX || p != "gll"
 		}
 	}
 	return false
 }
 
-// twilioPlaces are the regions and edges of the vendor's hosts.
+// twilioPlaces lists the regions and edges in Twilio's host names.
 var twilioPlaces = [...]string{
 	"us1", "us2", "ie1", "de1", "sg1", "jp1", "br1", "au1", "gll",
 	"ashburn", "umatilla", "san-jose", "dublin", "frankfurt",
 	"singapore", "tokyo", "sao-paulo", "sydney", "london",
 }
 
-// A class is a set of bytes: one bit of each entry of classes.
+const (
+	clientScheme = "client:"
+
+	// The bytes that a SIP URI may have before and after its "?", by Twilio's documentation.
+	maxBeforeHeaders = 254
+	maxHeaders       = 1023
+
+	// The bytes of the longest SIP URI that Twilio dials.
+	maxURI = maxBeforeHeaders + len("?") + maxHeaders
+)
+
+// A class is a set of bytes: one bit in each entry of classes. What is raw in a part may stand
+// there without an escape.
 type class uint32
 
 const (
 	octet       class = 1 << iota // every byte
-	printable                     // every byte but the ASCII control characters
-	visible                       // ASCII from space to ~
+	notControl                    // every byte but the ASCII control characters
+	printable                     // ASCII from space to ~
 	alpha                         // a letter
+	digit                         // a digit
 	hexdig                        // a hex digit
-	unreserved                    // what needs no escape anywhere
+	unreserved                    // what is never escaped
 	builtUser                     // what SIPURI.String leaves raw in a user
-	builtAddr                     // what it leaves raw between brackets
+	builtAddr                     // what SIPURI.String leaves raw between brackets
 	sipUser                       // raw in a user
-	dialledUser                   // raw in a user that the vendor dials
+	dialedUser                    // raw in a user that Twilio dials
 	sipPassword                   // raw in a password
+	hostLabel                     // in a label of a DNS name
 	sipHost                       // in a DNS name
-	sipParam                      // raw in a URI parameter's name or value
-	sipHeader                     // raw in a header's name or value
-	token                         // in the name of a header field
+	sipParam                      // raw in the name or the value of a URI parameter
+	sipHeader                     // raw in the name or the value of a header
+	tokenHeader                   // raw in the name of a header that is a token
+	token                         // in the name of a header field of a SIP message
 	uriScheme                     // in a scheme
 	userName                      // in a bare user name
 	clientName                    // in a client name
-	clientParam                   // raw in a client's parameters
+	clientParam                   // raw in the parameters of a client
 )
 
-// classes is the one table of byte classes. Those of SIP URIs are from RFC 3261, section 25.1:
+// classes holds the classes of each byte. RFC 3261, section 25.1 defines those of SIP URIs:
 //
 //	unreserved       = alphanum / mark
 //	mark             = "-" / "_" / "." / "!" / "~" / "*" / "'" / "(" / ")"
@@ -219,18 +235,6 @@ const (
 //	hnv-unreserved   = "[" / "]" / "/" / "?" / ":" / "+" / "$"
 //	token            = 1*( alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )
 var classes = func() (table [256]class) {
-	for c := range table {
-		table[c] = octet
-		if c >= ' ' && c != 0x7f {
-			table[c] |= printable
-		}
-		if c >= ' ' && c < 0x7f {
-			table[c] |= visible
-		}
-		if c > ' ' && c < 0x7f && strings.IndexByte("<>#%\"{}|\\^[]`?&", byte(c)) < 0 {
-			table[c] |= clientName | clientParam
-		}
-	}
 	add := func(chars string, bits class) {
 		for i := range len(chars) {
 			table[chars[i]] |= bits
@@ -240,16 +244,19 @@ var classes = func() (table [256]class) {
 		letters  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 		digits   = "0123456789"
 		mark     = "-_.!~*'()"
-		rawInAll = unreserved | builtUser | sipUser | dialledUser | sipPassword | sipParam | sipHeader
+		rawInAll = unreserved | builtUser | sipUser | dialedUser | sipPassword |
+			sipParam | sipHeader
 	)
 	add(letters, alpha)
+	add(digits, digit)
 	add(digits+"ABCDEFabcdef", hexdig)
-	add(letters+digits, rawInAll|sipHost|builtAddr|token|uriScheme|userName)
+	add(letters+digits, rawInAll|hostLabel|sipHost|builtAddr|token|uriScheme|userName)
 	add(mark, rawInAll)
 	add("&=+$,;?/", sipUser)
-	add("&=+$,;/", dialledUser) // not "?": see RuleSIPUser
+	add("&=+$,;/", dialedUser) // not "?": see RuleSIPUser
 	add("+", builtUser)
 	add("&=+$,", sipPassword)
+	add("-", hostLabel)
 	add("-.", sipHost)
 	add(".:", builtAddr)
 	add("[]/:&+$", sipParam)
@@ -258,57 +265,110 @@ var classes = func() (table [256]class) {
 	add("+-.", uriScheme)
 	add("+-_.", userName)
 	add("?", clientParam)
+	for c := range table {
+		table[c] |= octet
+		if c >= ' ' && c != 0x7f {
+			table[c] |= notControl
+		}
+		if c >= ' ' && c < 0x7f {
+			table[c] |= printable
+		}
+		if c > ' ' && c < 0x7f && strings.IndexByte("<>#%\"{}|\\^[]`?&", byte(c)) < 0 {
+			table[c] |= clientName | clientParam
+		}
+		if table[c]&sipHeader != 0 && table[c]&token != 0 {
+			table[c] |= tokenHeader
+		}
+	}
 	return table
 }()
 
-// sipParts are the parts of a SIP URI as they stand in its text, without what separates them.
+// sipParts are the parts of a SIP URI as they stand in its text: not decoded, and without what
+// separates them. The host is without brackets.
 type sipParts struct {
-	user, password, host, port, params, headers string
+	user, password, host, params, headers string
+	port                                  uint16
 }
 
-// scanSIP reads s by the grammar of RFC 3261, section 25.1, and if dial is set by the vendor's rules too.
-// It notes one problem for each part that has one; the parts are those of s if there is none. Of a URI that is
-// longer than any that can be dialled, what is too long is not read.
+// A scanner reads a SIP URI by the grammar of RFC 3261, section 25.1; it has a method for each
+// production. After a problem it goes on at the next separator, so that it finds the problems of
+// every part. It lives on the stack: what is accepted allocates nothing.
+type scanner struct {
+	text  string // the URI, up to the end of what is being read
+	pos   int    // the next byte to read
+	dial  bool   // apply Twilio's rules for what it dials, beside the grammar
+	parts sipParts
+	found []*Problem // in order of offset; the parts are right if it is nil
+}
+
+// scan reads text. If dial is set and text is longer than maxURI, it skips the parts that are too
+// long.
 //
 //	SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
-func scanSIP(s string, dial bool, found *problems) (parts sipParts) {
-	scheme := sipScheme(s)
-	switch {
-	case scheme > 0:
-	case schemeLen(s) > 0:
-		found.add(RuleSchemeUnknown, 0, schemeLen(s), "found an unknown scheme, want sip: or sips:")
-		return
-	default:
-		found.add(RuleSchemeMissing, 0, 0, "the scheme is missing, want sip: or sips: in front")
+func (sc *scanner) scan() {
+	s := sc.text
+	sc.pos = sipScheme(s)
+	if sc.pos == 0 {
+		sc.refuseScheme()
 		return
 	}
-	host, query := findParts(s, scheme, dial)
-	unread := dial && len(s) > maxRead // what is too long is not read
-	if dial && query > maxURI {
-		found.add(RuleSIPLength, maxURI, query-maxURI, "found more than 254 bytes before the headers, want a shorter SIP URI")
+	host, query := findParts(s, sc.pos, sc.dial)
+	readAll := !sc.dial || len(s) <= maxURI
+	if sc.dial && query > maxBeforeHeaders {
+		sc.add(RuleSIPLength, maxBeforeHeaders, query-maxBeforeHeaders,
+			"the part before the ? is longer than 254 bytes; shorten it")
 	}
-	if uri := s[:query]; !unread || query <= maxURI {
-		if host > scheme {
-			parts.user, parts.password = scanUserinfo(s[:host-1], scheme, dial, found)
+	if readAll || query <= maxBeforeHeaders {
+		if host > sc.pos {
+			sc.text = s[:host-1]
+			sc.userinfo()
+			sc.pos = host
 		}
-		port := scanHost(uri, host, dial, found)
-		params := scanPort(uri, port, found)
-		scanParams(uri, params, dial, found)
-		parts.host = uri[host:port]
-		parts.port = strings.TrimPrefix(uri[port:params], ":")
-		parts.params = strings.TrimPrefix(uri[params:], ";")
+		sc.text = s[:query]
+		sc.host()
+		sc.port()
+		sc.params()
 	}
 	if query == len(s) {
-		return parts
+		return
 	}
-	parts.headers = s[query+1:]
-	if over := len(parts.headers) - maxHeaders; dial && over > 0 {
-		found.add(RuleHeaderLength, len(s)-over, over, "found more than 1023 bytes of headers, want fewer")
+	sc.text, sc.pos = s, query+1
+	over := len(s) - sc.pos - maxHeaders
+	if sc.dial && over > 0 {
+		sc.add(RuleHeaderLength, len(s)-over, over,
+			"the part after the ? is longer than 1023 bytes; shorten it")
 	}
-	if !unread || len(parts.headers) <= maxHeaders {
-		scanHeaders(s, query+1, dial, found)
+	if readAll || over <= 0 {
+		sc.headers()
 	}
-	return parts
+}
+
+// add notes a problem of the n bytes at off.
+func (sc *scanner) add(rule Rule, off, n int, message string) {
+	sc.addProblem(newProblem(rule, off, n, message))
+}
+
+// addProblem inserts p into the list, in order of offset.
+func (sc *scanner) addProblem(p *Problem) {
+	if len(sc.found) == 1 { // a text with two problems often has many
+		sc.found = slices.Grow(sc.found, maxProblems-1)
+	}
+	sc.found = append(sc.found, p)
+	for i := len(sc.found) - 1; i > 0 && p.Offset < sc.found[i-1].Offset; i-- {
+		sc.found[i-1], sc.found[i] = p, sc.found[i-1]
+	}
+}
+
+// isFull reports whether there are as many problems as will be reported.
+func (sc *scanner) isFull() bool { return len(sc.found) >= maxProblems }
+
+// refuseScheme refuses a text that does not start with sip: or sips:.
+func (sc *scanner) refuseScheme() {
+	if n := schemeLen(sc.text); n > 0 {
+		sc.add(RuleSchemeUnknown, 0, n, "the scheme is not sip: or sips:; use one of them")
+		return
+	}
+	sc.add(RuleSchemeMissing, 0, 0, "the scheme is missing; put sip: or sips: in front")
 }
 
 // sipScheme returns the length of the "sip:" or "sips:" that s starts with, in any case, or 0.
@@ -325,9 +385,21 @@ func sipScheme(s string) int {
 	return 0
 }
 
-// findParts returns where s has its host and the "?" of its headers, or len(s) if it has none. An "@" can
-// stand nowhere but behind the userinfo, and the first "?" behind it starts the headers; in the user before
-// it, a "?" is a character like any other. In a URI to be dialled, it looks no further than clip.
+// schemeLen returns the length of the scheme that s starts with, with its colon, or 0.
+//
+//	scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )    ; RFC 3986, section 3.1
+func schemeLen(s string) int {
+	colon := strings.IndexByte(clip(s), ':')
+	if colon <= 0 || classes[s[0]]&alpha == 0 || skip(s, 0, uriScheme) != colon {
+		return 0
+	}
+	return colon + 1
+}
+
+// findParts returns the offset of the host of s, and that of the "?" before its headers or len(s)
+// if there is none. An "@" can only end the userinfo, so the first "?" after it starts
+// the headers; in the user before it, a "?" is a character like any other. In a URI to be
+// dialed, it looks no further than clip.
 func findParts(s string, scheme int, dial bool) (host, query int) {
 	text := s
 	if dial {
@@ -340,82 +412,110 @@ func findParts(s string, scheme int, dial bool) (host, query int) {
 	return host, len(s)
 }
 
-// scanUserinfo reads s from start as what stands before an "@".
+// userinfo reads what stands before the "@", where text ends.
 //
 //	userinfo = ( user / telephone-subscriber ) [ ":" password ] "@"
 //
-// A telephone-subscriber is read as a user: what it may hold beyond that is to be escaped (section 19.1.6).
-func scanUserinfo(s string, start int, dial bool, found *problems) (user, password string) {
+// It reads a telephone-subscriber as a user: section 19.1.6 says to escape what a user cannot have.
+func (sc *scanner) userinfo() {
+	s, start := sc.text, sc.pos
 	raw, allowed := sipUser, octet
-	if dial {
-		raw, allowed = dialledUser, printable
+	if sc.dial {
+		raw, allowed = dialedUser, notControl
 	}
 	end, bad := component(s, start, raw, allowed)
-	colon := end
-	if end < len(s) && s[end] != ':' {
-		colon = next(s, end, ":")
-	}
+	colon := skipTo(s, end, ":")
 	switch {
 	case colon == start:
-		found.add(RuleSIPUser, start, 0, "the user is empty, want one before the @ or no @")
+		sc.add(RuleSIPUser, start, 0,
+			"the user before the @ is empty; write one, or leave out the @")
 	case end < colon && s[end] == '?':
-		found.add(RuleSIPUser, end, 1, "found '?' before the @, so that the host is the one behind it, want %3F in a user and %40 in a header")
+		sc.add(RuleSIPUser, end, 1, "the ? before the @ belongs to the user, so the call would go "+
+			"to the host after the @; write %3F in a user and %40 in a header")
 	case end < colon:
-		addBytes(RuleSIPUser, s[:colon], end, raw, "the user", found)
+		sc.refuseBytes(RuleSIPUser, end, colon, raw)
 	case bad >= 0:
-		found.add(RuleSIPUser, bad, escapes(s, bad, allowed)-bad, "found an escaped control character in the user")
+		sc.add(RuleSIPUser, bad, skipEscapes(s, bad, allowed)-bad,
+			"the user contains an escaped control character; leave it out")
 	}
+	sc.parts.user = s[start:colon]
 	if colon == len(s) {
-		return s[start:], ""
+		return
 	}
-	if dial {
-		found.add(RuleSIPPassword, colon, len(s)-colon, "found a password, which would end up in logs; use the request's SipAuthUsername and SipAuthPassword")
+	sc.parts.password = s[colon+1:]
+	if sc.dial {
+		sc.add(RuleSIPPassword, colon, len(s)-colon, "a password in the URI would end up in "+
+			"logs; use SipAuthUsername and SipAuthPassword of the request instead")
 	} else if end, _ := component(s, colon+1, sipPassword, octet); end < len(s) {
-		addBytes(RuleSIPPassword, s, end, sipPassword, "the password", found)
+		sc.refuseBytes(RuleSIPPassword, end, len(s), sipPassword)
 	}
-	return s[start:colon], s[colon+1:]
 }
 
-// scanHost reads the host at start and returns its end: the ":" of a port, the ";" of parameters or len(s).
+// host reads the host, up to the ":" of a port, the ";" of parameters or the end.
 //
 //	host          = hostname / IPv4address / IPv6reference
 //	IPv6reference = "[" IPv6address "]"
-func scanHost(s string, start int, dial bool, found *problems) (end int) {
-	end, ok := scanHostname(s, start)
-	if end == start && end < len(s) && s[end] == '[' {
-		end += strings.IndexByte(s[end:], ']') + 1
+func (sc *scanner) host() {
+	s, start := sc.text, sc.pos
+	end, isName := scanHostname(s, start)
+	if start < len(s) && s[start] == '[' {
+		end = start + strings.IndexByte(s[start:], ']') + 1
 		if end == start {
-			found.add(RuleSIPHost, start, len(s)-start, "found [ without the ] that ends an IPv6 address")
-			return len(s)
+			sc.pos = len(s)
+			sc.add(RuleSIPHost, start, len(s)-start, "the [ of an IPv6 address needs a ] after it")
+			return
 		}
 	}
 	if end < len(s) && s[end] != ':' && s[end] != ';' {
-		bad := end
-		end = next(s, end, ":;")
-		message := "found " + describe(s[bad]) + " in the host, want a DNS name or an IP address"
-		if s[bad] == '&' {
-			message += "; parameters are joined with ;"
-		}
-		found.add(RuleSIPHost, bad, max(1, runNot(s[:end], bad, sipHost)-bad), message)
-		return end
+		sc.pos = skipTo(s, end, ":;")
+		sc.refuseHostBytes(end)
+		return
 	}
-	host := s[start:end]
-	if ok {
-		if dial {
-			checkDomain(s, start, end, found)
-		}
-		return end
+	sc.pos = end
+	sc.parts.host = s[start:end]
+	switch {
+	case !isName:
+		sc.address(start)
+	case sc.dial:
+		sc.checkDomain(start)
 	}
-	addr, isAddr := parseAddr(host)
+}
+
+// address reads the IP address from start to pos.
+func (sc *scanner) address(start int) {
+	host := sc.text[start:sc.pos]
+	addr, ok := parseAddr(host)
 	switch {
 	case host == "":
-		found.add(RuleSIPHost, start, 0, "the host is missing")
-	case !isAddr:
-		found.add(RuleSIPHost, start, len(host), "the host is neither a DNS name nor an IP address (IPv6 in brackets, without a zone)")
-	case dial && isPrivate(addr):
-		found.add(RuleSIPPrivate, start, len(host), "the host is a private or reserved IP address, want one that the vendor can reach")
+		sc.add(RuleSIPHost, start, 0, "the host is missing; write a DNS name or an IP address")
+	case !ok && host[0] == '[':
+		sc.add(RuleSIPHost, start, len(host),
+			"the brackets must hold an IPv6 address without a zone")
+	case !ok:
+		sc.add(RuleSIPHost, start, len(host),
+			"the host is not a DNS name or an IPv4 address; check its spelling")
+	case sc.dial && isPrivate(addr):
+		sc.add(RuleSIPPrivate, start, len(host),
+			"the host is a private or reserved IP address; use one that Twilio can reach")
+	case host[0] == '[':
+		sc.parts.host = host[1 : len(host)-1]
 	}
-	return end
+}
+
+// refuseHostBytes refuses the bytes at bad, which cannot stand in a host that ends at pos.
+func (sc *scanner) refuseHostBytes(bad int) {
+	s := sc.text[:sc.pos]
+	message := "the host contains " + describe(s[bad]) + "; use only letters, digits, - and ."
+	switch {
+	case s[bad-1] == ']':
+		message = "the IPv6 address has " + describe(s[bad]) + " after its ]; " +
+			"only a port, parameters or headers can follow"
+	case s[bad] == '&':
+		message += ", and put ; between parameters"
+	case s[bad] == '@':
+		message += ", and write an @ in the user as %40"
+	}
+	sc.add(RuleSIPHost, bad, max(1, skipOther(s, bad, sipHost)-bad), message)
 }
 
 // scanHostname returns the end of the DNS name that starts at i, and whether it is one.
@@ -425,23 +525,21 @@ func scanHost(s string, start int, dial bool, found *problems) (end int) {
 //	toplabel    = ALPHA / ALPHA *( alphanum / "-" ) alphanum
 func scanHostname(s string, i int) (end int, ok bool) {
 	ok = true
-	label, top := i, -1
-	for ; ; i++ {
-		if i < len(s) && s[i] != '.' && classes[s[i]]&sipHost != 0 {
-			continue
-		}
-		last := i == len(s) || s[i] != '.'
+	label := ""
+	for {
+		end = skip(s, i, hostLabel)
+		isLast := end == len(s) || s[end] != '.'
 		switch {
-		case i > label:
-			ok = ok && s[label] != '-' && s[i-1] != '-'
-			top = label
-		case !last || top < 0:
+		case end > i:
+			label = s[i:end]
+			ok = ok && label[0] != '-' && label[len(label)-1] != '-'
+		case !isLast || label == "": // only a dot at the end may have no label after it
 			ok = false
 		}
-		if last {
-			return i, ok && classes[s[top]]&alpha != 0
+		if isLast {
+			return end, ok && classes[label[0]]&alpha != 0
 		}
-		label = i + 1
+		i = end + 1
 	}
 }
 
@@ -456,20 +554,21 @@ func parseAddr(host string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Zone() == "" && addr.Is6() == bracket
 }
 
-// sharedSpace is that of carrier-grade NAT: RFC 6598.
+// sharedSpace belongs to carrier-grade NAT: RFC 6598.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// isPrivate reports whether the vendor refuses to dial addr. Documentation space is not private.
+// isPrivate reports whether Twilio refuses to dial addr. Documentation space is not private.
 func isPrivate(addr netip.Addr) bool {
 	addr = addr.Unmap()
-	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() ||
-		addr.IsUnspecified() || sharedSpace.Contains(addr) || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() ||
+		addr.IsMulticast() || addr.IsUnspecified() || sharedSpace.Contains(addr) ||
+		addr == netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// checkDomain finds what is wrong with the DNS name at s[start:end] if it is one of the vendor's SIP domains:
+// checkDomain checks the DNS name from start to pos if it is a SIP domain of Twilio:
 // NAME.sip.twilio.com, or NAME.sip.R.twilio.com with a region or an edge R.
-func checkDomain(s string, start, end int, found *problems) {
-	name, ok := cutSuffixFold(strings.TrimSuffix(s[start:end], "."), ".twilio.com")
+func (sc *scanner) checkDomain(start int) {
+	name, ok := cutSuffixFold(strings.TrimSuffix(sc.text[start:sc.pos], "."), ".twilio.com")
 	if !ok {
 		return
 	}
@@ -480,146 +579,149 @@ func checkDomain(s string, start, end int, found *problems) {
 			return
 		}
 	}
-	if s[start-1] != '@' {
-		found.add(RuleSIPDomainUser, start, 0, "a Twilio SIP domain needs a user in front: sip:user@domain")
+	if sc.text[start-1] != '@' {
+		sc.add(RuleSIPDomainUser, start, 0,
+			"a Twilio SIP domain needs a user before it; write sip:user@domain")
 	}
 	if edge != "" && !equalFold(edge, "us1") && !equalFold(edge, "us1-ix") {
-		found.add(RuleSIPDomainEdge, start+len(name)-len(edge), len(edge), "a Twilio SIP domain is dialled without a region or edge, or with us1")
+		sc.add(RuleSIPDomainEdge, start+len(name)-len(edge), len(edge),
+			"a Twilio SIP domain cannot have this region or edge; leave it out")
 	}
 }
 
-// scanPort reads the port at i, if there is one, and returns its end: the ";" of parameters or len(s).
+// port reads a ":" and the port after it, if they are there, up to the ";" of parameters or the
+// end.
 //
 //	port = 1*DIGIT
-func scanPort(s string, i int, found *problems) (end int) {
-	if i == len(s) || s[i] != ':' {
-		return i
-	}
-	i++
-	end = next(s, i, ";")
-	if parsePort(s[i:end]) == 0 {
-		found.add(RuleSIPPort, i, end-i, "the port is no number from 1 to 65535; an IPv6 address goes in brackets")
-	}
-	return end
-}
-
-// parsePort returns the port that s names, or 0.
-func parsePort(s string) uint16 {
-	port, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0
-	}
-	return uint16(port)
-}
-
-// scanParams reads the parameters from i to the end of s. In a URI that is too long to be dialled, it does
-// not look for repeats: the work would grow with the length.
-//
-//	uri-parameters = *( ";" uri-parameter )
-func scanParams(s string, i int, dial bool, found *problems) {
-	if i == len(s) {
+func (sc *scanner) port() {
+	s, start := sc.text, sc.pos+1
+	if sc.pos == len(s) || s[sc.pos] != ':' {
 		return
 	}
-	var names *paramNames
-	if strings.Count(s[i:], ";") > 1 && (!dial || len(s) <= maxURI) {
-		names = &paramNames{text: s, first: i + 1}
+	sc.pos = skipTo(s, start, ";")
+	port, err := strconv.ParseUint(s[start:sc.pos], 10, 16)
+	if err != nil || port == 0 {
+		message := "the port must be a number from 1 to 65535"
+		if strings.Contains(s[start:sc.pos], ":") {
+			message += "; an IPv6 address needs brackets"
+		}
+		sc.add(RuleSIPPort, start, sc.pos-start, message)
 	}
-	for i < len(s) && !found.full() {
-		i = scanParam(s, i+1, dial, names, found)
+	sc.parts.port = uint16(port)
+}
+
+// params reads the parameters, up to the end. If dial is set, it does not look for repeats in a
+// URI that is too long: the cost of the refusal would grow with the length.
+//
+//	uri-parameters = *( ";" uri-parameter )
+func (sc *scanner) params() {
+	s, start := sc.text, sc.pos+1
+	if sc.pos == len(s) {
+		return
+	}
+	sc.parts.params = s[start:]
+	var names *nameSet
+	if strings.Contains(s[start:], ";") && (!sc.dial || len(s) <= maxBeforeHeaders) {
+		names = &nameSet{text: s, first: start}
+	}
+	for sc.pos < len(s) && !sc.isFull() {
+		sc.pos++
+		sc.param(names)
 	}
 }
 
-// scanParam reads the parameter at start and returns its end: the ";" of the next or len(s).
+// param reads a parameter, up to the ";" of the next one or the end.
 //
 //	other-param = pname [ "=" pvalue ]
 //	pname       = 1*paramchar
 //	pvalue      = 1*paramchar
-func scanParam(s string, start int, dial bool, names *paramNames, found *problems) (end int) {
+func (sc *scanner) param(names *nameSet) {
+	s, start := sc.text, sc.pos
 	allowed := octet
-	if dial {
-		allowed = printable
+	if sc.dial {
+		allowed = notControl
 	}
 	end, bad := component(s, start, sipParam, allowed)
-	name, value, equals := s[start:end], end, false
-	if end < len(s) && s[end] == '=' {
-		equals = true
-		value = end + 1
-		var badValue int
-		if end, badValue = component(s, value, sipParam, allowed); bad < 0 {
-			bad = badValue
+	name, valueAt := s[start:end], end
+	hasValue := end < len(s) && s[end] == '='
+	if hasValue {
+		valueAt = end + 1
+		var badInValue int
+		end, badInValue = component(s, valueAt, sipParam, allowed)
+		if bad < 0 {
+			bad = badInValue
 		}
 	}
+	sc.pos = end
 	switch {
 	case end < len(s) && s[end] != ';':
-		bad, end = end, next(s, end, ";")
-		addBytes(RuleSIPParam, s[:end], bad, sipParam, "a URI parameter (; joins them)", found)
+		sc.pos = skipTo(s, end, ";")
+		sc.refuseBytes(RuleSIPParam, end, sc.pos, sipParam)
 	case name == "":
-		found.add(RuleSIPParam, start, 0, "a URI parameter has no name, want name or name=value after each ;")
-	case equals && value == end:
-		found.add(RuleSIPParam, end, 0, "a URI parameter has nothing after its =, want a value or no =")
-	case names != nil && names.repeated(start, name):
-		found.add(RuleSIPParam, start, len(name), "the same URI parameter stands before this one, want it once")
+		sc.add(RuleSIPParam, start, 0,
+			"the name of a URI parameter is missing; write ;name or ;name=value")
+	case hasValue && valueAt == end:
+		sc.add(RuleSIPParam, end, 0,
+			"the value of a URI parameter is missing; write one, or leave out the =")
+	case names != nil && names.add(name, start):
+		sc.add(RuleSIPParam, start, len(name), "this URI parameter appears twice; leave one out")
 	case bad >= 0:
-		found.addBasis(Assumed, RuleSIPParam, bad, escapes(s, bad, allowed)-bad, "found an escaped control character in a URI parameter")
-	case dial:
-		checkParam(name, s[value:end], value, found)
+		sc.addProblem(newProblem(RuleSIPParam, bad, skipEscapes(s, bad, allowed)-bad,
+			"a URI parameter contains an escaped control character; leave it out").assumed())
+	case sc.dial:
+		sc.checkParam(name, valueAt)
 	}
-	return end
 }
 
-// checkParam finds what is wrong with the value at offset off of the parameter name, where the vendor has a list.
-func checkParam(name, value string, off int, found *problems) {
+// checkParam checks the value of a parameter, from off to pos, if Twilio has a list of its values.
+func (sc *scanner) checkParam(name string, off int) {
+	value := sc.text[off:sc.pos]
+	var rule Rule
+	var message string
 	switch {
-	case isWord(name, "transport"):
-		if !isWord(value, "udp") && !isWord(value, "tcp") && !isWord(value, "tls") {
-			found.add(RuleSIPTransport, off, len(value), "the transport is another than udp, tcp or tls; parameters are joined with ;")
-		}
-	case isWord(name, "secure"):
-		if !isWord(value, "true") && !isWord(value, "false") {
-			found.add(RuleSIPSecure, off, len(value), "the secure parameter is another than true or false; parameters are joined with ;")
-		}
+	case isWord(name, "transport") &&
+		!isWord(value, "udp") && !isWord(value, "tcp") && !isWord(value, "tls"):
+		rule, message = RuleSIPTransport, "the transport must be udp, tcp or tls"
+	case isWord(name, "secure") && !isWord(value, "true") && !isWord(value, "false"):
+		rule, message = RuleSIPSecure, "the secure parameter must be true or false"
+	default:
+		return
 	}
+	if strings.Contains(value, "&") {
+		message += "; put ; between parameters"
+	}
+	sc.add(rule, off, len(value), message)
 }
 
-// paramNames knows the names of the parameters of text that were read so far.
-type paramNames struct {
-	text  string
-	first int // where the first name starts
-	// The FNV-1a hashes of n names. A name takes two bytes of a URI that can be dialled, so that they fit.
-	hashes [maxURI / 2]uint32
-	n      int
-	all    map[string]struct{} // the names themselves, if text is longer than that
+// A nameSet holds the names of the parameters that were read so far.
+type nameSet struct {
+	text   string                       // the URI before its "?"
+	first  int                          // the offset of the first name
+	hashes [maxBeforeHeaders / 2]uint32 // FNV-1a; each name takes at least two bytes with its ";"
+	n      int                          // how many hashes there are
+	keys   map[string]struct{}          // the names themselves, if text is too long for hashes
 }
 
-// repeated adds the name at start and reports whether it was there already. It allocates nothing for a URI
-// that can be dialled.
-func (p *paramNames) repeated(start int, name string) bool {
-	if len(p.text) > maxURI {
-		key := []byte(unescape(name))
-		for i, c := range key {
-			key[i] = lower(c)
-		}
-		if p.all == nil {
-			p.all = make(map[string]struct{})
-		}
-		_, there := p.all[string(key)]
-		p.all[string(key)] = struct{}{}
-		return there
+// add adds the name at off and reports whether it was there already. It allocates nothing for a URI
+// that can be dialed.
+func (set *nameSet) add(name string, off int) (repeated bool) {
+	if len(set.text) > maxBeforeHeaders {
+		return set.addKey(name)
 	}
 	hash := uint32(2166136261)
 	for i := 0; i < len(name); {
-		c, width := decode(name, i)
+		c, width := decodeAt(name, i)
 		hash = (hash ^ uint32(lower(c))) * 16777619
 		i += width
 	}
-	if !slices.Contains(p.hashes[:p.n], hash) {
-		p.hashes[p.n] = hash
-		p.n++
+	if !slices.Contains(set.hashes[:set.n], hash) {
+		set.hashes[set.n] = hash
+		set.n++
 		return false
 	}
-	for i := p.first; i < start; {
-		end := next(p.text, i, ";")
-		if earlier, _, _ := strings.Cut(p.text[i:end], "="); equalUnescaped(earlier, name) {
+	for i := set.first; i < off; {
+		end := skipTo(set.text, i, ";")
+		if earlier, _, _ := strings.Cut(set.text[i:end], "="); equalUnescaped(earlier, name) {
 			return true
 		}
 		i = end + 1
@@ -627,73 +729,103 @@ func (p *paramNames) repeated(start int, name string) bool {
 	return false
 }
 
-// scanHeaders reads the headers from i to the end of s.
+// addKey is add for a text of any length: hashes that an attacker can make collide would let its
+// cost grow with the square of the length.
+func (set *nameSet) addKey(name string) (repeated bool) {
+	key := make([]byte, 0, len(name))
+	for i := 0; i < len(name); {
+		c, width := decodeAt(name, i)
+		key = append(key, lower(c))
+		i += width
+	}
+	if set.keys == nil {
+		set.keys = make(map[string]struct{})
+	}
+	_, repeated = set.keys[string(key)]
+	set.keys[string(key)] = struct{}{}
+	return repeated
+}
+
+// headers reads the headers, up to the end.
 //
 //	headers = "?" header *( "&" header )
-func scanHeaders(s string, i int, dial bool, found *problems) {
+func (sc *scanner) headers() {
+	sc.parts.headers = sc.text[sc.pos:]
 	for {
-		i = scanHeader(s, i, dial, found) + 1
-		if i > len(s) || found.full() {
+		sc.header()
+		if sc.pos == len(sc.text) || sc.isFull() {
 			return
 		}
+		sc.pos++
 	}
 }
 
-// scanHeader reads the header at start and returns its end: the "&" of the next or len(s).
+// header reads a header, up to the "&" of the next one or the end.
 //
 //	header = hname "=" hvalue
 //	hname  = 1*( hnv-unreserved / unreserved / escaped )
 //	hvalue = *( hnv-unreserved / unreserved / escaped )
-func scanHeader(s string, start int, dial bool, found *problems) (end int) {
-	inName, inValue := octet, octet
-	if dial {
-		inName, inValue = token, visible
+func (sc *scanner) header() {
+	s, start := sc.text, sc.pos
+	inValue := octet
+	if sc.dial {
+		inValue = printable
 	}
-	end, badName := component(s, start, sipHeader, inName)
+	end, badName := sc.headerName()
 	name, badValue := s[start:end], -1
-	equals := end < len(s) && s[end] == '='
-	if equals {
+	hasValue := end < len(s) && s[end] == '='
+	if hasValue {
 		end, badValue = component(s, end+1, sipHeader, inValue)
 	}
+	sc.pos = end
 	switch {
 	case end < len(s) && s[end] != '&':
-		bad := end
-		end = next(s, end, "&")
+		sc.pos = skipTo(s, end, "&")
 		if strings.HasPrefix(s[start-1:], "&amp;") {
-			found.add(RuleHeaderTwiML, start-1, len("&amp;"), "found &amp; between headers, want &: XML escaping belongs to TwiML")
+			sc.add(RuleHeaderTwiML, start-1, len("&amp;"),
+				"&amp; belongs in XML, such as TwiML; write & between headers")
 		} else {
-			addBytes(RuleHeaderSyntax, s[:end], bad, sipHeader, "a header (& joins them)", found)
+			sc.refuseBytes(RuleHeaderSyntax, end, sc.pos, sipHeader)
 		}
 	case name == "":
-		found.add(RuleHeaderSyntax, start, 0, "a header has no name, want name=value")
-	case !equals:
-		found.add(RuleHeaderSyntax, end, 0, "a header has no =, want name=value; an & in a value is escaped as %26")
-	case dial:
-		checkHeader(s[:end], start, name, badName, badValue, found)
-	}
-	return end
-}
-
-// checkHeader finds what is wrong with the well-formed header name at the end of s, which starts at start. Offsets of
-// escapes that may not stand in the name or in the value are given, or -1.
-func checkHeader(s string, start int, name string, badName, badValue int, found *problems) {
-	if raw := start + run(name, 0, token); raw < start+len(name) && (badName < 0 || raw < badName) {
-		badName = raw
-	}
-	switch {
+		sc.add(RuleHeaderSyntax, start, 0, "the name of a header is missing; write name=value")
+	case !hasValue:
+		sc.add(RuleHeaderSyntax, end, 0,
+			"the = of a header is missing; write name=value, and an & in a value as %26")
 	case badName >= 0:
-		c, width := decode(s, badName)
-		found.add(RuleHeaderName, badName, width, "found "+describe(c)+" in the name of a header, want letters, digits and - . ! % * _ + ` ' ~")
-	case !isDelivered(name):
-		found.add(RuleHeaderAllowed, start, len(name), "the vendor leaves this header out, want X-... (not X-Twilio...), User-to-User, Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID")
+		c, width := decodeAt(s, badName)
+		sc.add(RuleHeaderName, badName, width, "the name of a header contains "+describe(c)+
+			"; use letters, digits and - . ! * _ + ' ~")
+	case sc.dial && !isSent(name):
+		sc.add(RuleHeaderAllowed, start, len(name), "Twilio leaves this header out of the call; "+
+			"use X-... (but not X-Twilio...), User-to-User, Remote-Party-ID, "+
+			"P-Preferred-Identity or P-Called-Party-ID")
 	case badValue >= 0:
-		c, _ := decode(s, badValue)
-		found.add(RuleHeaderValue, badValue, escapes(s, badValue, visible)-badValue, "found "+describe(c)+" in the value of a header, want printable ASCII")
+		c, _ := decodeAt(s, badValue)
+		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
+			"the value of a header contains "+describe(c)+"; use printable ASCII")
 	}
 }
 
-// isDelivered reports whether the vendor puts a header of that name, which may have escapes, into its INVITE.
-func isDelivered(name string) bool {
+// headerName returns the end of the name at pos, and the offset of the first byte or escape that a
+// token cannot have, or -1. Without dial, any name is right.
+func (sc *scanner) headerName() (end, bad int) {
+	if !sc.dial {
+		return component(sc.text, sc.pos, sipHeader, octet)
+	}
+	end, bad = component(sc.text, sc.pos, tokenHeader, token)
+	if end < len(sc.text) && classes[sc.text[end]]&sipHeader != 0 {
+		if bad < 0 {
+			bad = end
+		}
+		end, _ = component(sc.text, end, sipHeader, octet)
+	}
+	return end, bad
+}
+
+// isSent reports whether Twilio puts a header of that name, which may have escapes, into its
+// INVITE.
+func isSent(name string) bool {
 	if rest, ok := cutUnescaped(name, "x-"); ok {
 		_, reserved := cutUnescaped(rest, "twilio")
 		return !reserved
@@ -702,8 +834,48 @@ func isDelivered(name string) bool {
 		isWord(name, "p-preferred-identity") || isWord(name, "p-called-party-id")
 }
 
-// suggestSIP returns the candidate for a refused SIP URI: with the scheme that is missing, with & for &amp;, or
-// with ; between parameters. "" is none.
+// refuseBytes refuses what stands at off in a part that ends at end: bytes that are not in raw,
+// or a % without two hex digits after it. The rule tells which part it is.
+func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
+	part, hint := "the user", ""
+	switch rule {
+	case RuleSIPPassword:
+		part = "the password"
+	case RuleSIPParam:
+		part, hint = "a URI parameter", " (; separates parameters)"
+	case RuleHeaderSyntax:
+		part, hint = "a header", " (& separates headers)"
+	}
+	s := sc.text[:end]
+	c := s[off]
+	if c == '%' {
+		sc.add(rule, off, 1, plainPercent(part))
+		return
+	}
+	message := part + " contains " + describe(c)
+	switch {
+	case c == ',' || c == ';' || c == '=':
+		message += "; write it as " + escape(c) + hint
+	case classes[c]&printable != 0:
+		message += "; write it as " + escape(c)
+	case c >= 0x80 && rule != RuleHeaderSyntax:
+		message += "; write each of its bytes as % and two hex digits"
+	default:
+		message += "; leave it out"
+	}
+	sc.add(rule, off, min(skipOther(s, off, raw), skipTo(s, off, "%"))-off, message)
+}
+
+// plainPercent is the message about a % without two hex digits after it.
+func plainPercent(part string) string {
+	return "a % in " + part + " is not followed by two hex digits; write %25 for a plain %"
+}
+
+// escape returns the escape of c.
+func escape(c byte) string { return string(appendEscaped(nil, string([]byte{c}), 0)) }
+
+// suggestSIP returns the one candidate for a refused SIP URI: with the missing scheme, with & for
+// &amp;, or with ; between parameters. It returns "" or s if there is none.
 func suggestSIP(s string) string {
 	scheme := sipScheme(s)
 	if scheme == 0 {
@@ -724,89 +896,147 @@ func suggestSIP(s string) string {
 	return s[:host] + strings.ReplaceAll(s[host:query], "&", ";") + s[query:]
 }
 
-// component returns the end of the run from i of bytes that are in raw and of escapes, and the offset of the
-// first escape for a byte that is not in allowed, or -1.
+// fixSIPURI returns the fix for a text that ParseSIPURI refused.
+func fixSIPURI(s string) (string, bool) {
+	candidate := suggestSIP(s)
+	if _, err := ParseSIPURI(candidate); err != nil {
+		return "", false
+	}
+	return candidate, true
+}
+
+// newSubject returns the subject of the problems of value, for complete. A value that is much
+// longer than any that is accepted gets no fix.
+func newSubject(value string, fix func(value string) (string, bool)) func() subject {
+	return func() subject {
+		if len(value) > 2*maxURI {
+			return subject{value, redact, nil}
+		}
+		return subject{value, redact, fix}
+	}
+}
+
+// clip returns the first maxURI bytes of s. Only the parameters of a client may be longer and be
+// accepted; any other longer text is refused for its length or for what it starts with. What stands
+// further on, such as an "@", is not looked for, so a refusal costs no more than an acceptance.
+func clip(s string) string { return s[:min(len(s), maxURI)] }
+
+// component returns the end of the run from i of bytes that are in raw and of escapes, and the
+// offset of the first escape of a byte that is not in allowed, or -1.
 //
 //	escaped = "%" HEXDIG HEXDIG
 func component(s string, i int, raw, allowed class) (end, bad int) {
 	bad = -1
-	for i < len(s) {
-		if classes[s[i]]&raw != 0 {
-			i++
-			continue
+	for {
+		i = skip(s, i, raw)
+		if !isEscape(s, i) {
+			return i, bad
 		}
-		c, width := decode(s, i)
-		if width == 1 {
-			break
-		}
-		if classes[c]&allowed == 0 && bad < 0 {
+		if bad < 0 && classes[decodeEscape(s, i)]&allowed == 0 {
 			bad = i
 		}
-		i += width
+		i += escapeLen
 	}
-	return i, bad
 }
 
-// decode returns the byte at i, where an escape stands for the byte it decodes to, and how many bytes it takes:
-// 3 for an escape, 1 for any other, a % that starts none among them.
-func decode(s string, i int) (c byte, width int) {
-	if s[i] != '%' || len(s)-i < 3 || classes[s[i+1]]&hexdig == 0 || classes[s[i+2]]&hexdig == 0 {
-		return s[i], 1
-	}
-	return unhex(s[i+1])<<4 | unhex(s[i+2]), 3
+const escapeLen = len("%41")
+
+// isEscape reports whether an escape stands at i.
+func isEscape(s string, i int) bool {
+	return len(s)-i >= escapeLen && s[i] == '%' && classes[s[i+1]]&classes[s[i+2]]&hexdig != 0
 }
+
+// decodeEscape returns the byte that the escape at i stands for.
+func decodeEscape(s string, i int) byte { return unhex(s[i+1])<<4 | unhex(s[i+2]) }
 
 // unhex returns the value of a hex digit: '0' is 0x30, 'A' 0x41, 'a' 0x61.
 func unhex(c byte) byte { return c&15 + c>>6*9 }
 
-// unescape returns s decoded once. It allocates only if s has an escape.
-func unescape(s string) string {
-	if strings.IndexByte(s, '%') < 0 {
-		return s
+// decodeAt returns the byte at i, decoded if an escape stands there, and how many bytes it takes: 3
+// for an escape, 1 for any other byte, such as a % without two hex digits after it.
+func decodeAt(s string, i int) (c byte, width int) {
+	if isEscape(s, i) {
+		return decodeEscape(s, i), escapeLen
 	}
-	var buf [64]byte // on the stack; most values fit
-	b := buf[:0]
-	for i := 0; i < len(s); {
-		c, width := decode(s, i)
-		b = append(b, c)
-		i += width
-	}
-	return string(b)
+	return s[i], 1
 }
 
-// splitFields returns the decoded fields of s, name=value or name, joined with separator; nil if s is empty.
-func splitFields(s, separator string) []Field {
+// A decoder decodes the parts of one text into one buffer, so that all of them cost one allocation.
+type decoder struct {
+	buf  strings.Builder
+	size int // the most bytes that the buffer will hold; 0 if the text has no escape
+}
+
+// newDecoder returns a decoder of the parts of text, in which every % starts an escape.
+func newDecoder(text string) (d decoder) {
+	if escapes := strings.Count(text, "%"); escapes > 0 {
+		d.size = len(text) - (escapeLen-1)*escapes
+	}
+	return d
+}
+
+// decode returns s, a part of the text, decoded once.
+func (d *decoder) decode(s string) string {
+	if d.size == 0 || strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	if d.buf.Len() == 0 {
+		d.buf.Grow(d.size)
+	}
+	start := d.buf.Len()
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '%' {
+			c = decodeEscape(s, i)
+			i += escapeLen - 1
+		}
+		d.buf.WriteByte(c)
+	}
+	return d.buf.String()[start:]
+}
+
+// fields returns the decoded fields of s, which are name=value or name with separator between them.
+// It returns nil if s is empty.
+func (d *decoder) fields(s string, separator byte) []Field {
 	if s == "" {
 		return nil
 	}
-	fields := make([]Field, 0, strings.Count(s, separator)+1)
-	for field := range strings.SplitSeq(s, separator) {
-		name, value, _ := strings.Cut(field, "=")
-		fields = append(fields, Field{unescape(name), unescape(value)})
+	fields := make([]Field, 0, strings.Count(s, string(separator))+1)
+	for i := 0; i <= len(s); {
+		field := s[i:]
+		if n := strings.IndexByte(field, separator); n >= 0 {
+			field = field[:n]
+		}
+		i += len(field) + 1
+		name, value := field, ""
+		if n := strings.IndexByte(field, '='); n >= 0 {
+			name, value = field[:n], field[n+1:]
+		}
+		fields = append(fields, Field{d.decode(name), d.decode(value)})
 	}
 	return fields
 }
 
-// run returns the end of the run from i of bytes that are in c.
-func run(s string, i int, c class) int {
+// skip returns the end of the run from i of bytes that are in c.
+func skip(s string, i int, c class) int {
 	for i < len(s) && classes[s[i]]&c != 0 {
 		i++
 	}
 	return i
 }
 
-// runNot returns the end of the run from i of bytes that are not in c.
-func runNot(s string, i int, c class) int {
+// skipOther returns the end of the run from i of bytes that are not in c.
+func skipOther(s string, i int, c class) int {
 	for i < len(s) && classes[s[i]]&c == 0 {
 		i++
 	}
 	return i
 }
 
-// escapes returns the end of the run from i of escapes for bytes that are not in allowed.
-func escapes(s string, i int, allowed class) int {
+// skipEscapes returns the end of the run from i of escapes of bytes that are not in allowed.
+func skipEscapes(s string, i int, allowed class) int {
 	for i < len(s) {
-		c, width := decode(s, i)
+		c, width := decodeAt(s, i)
 		if width == 1 || classes[c]&allowed != 0 {
 			break
 		}
@@ -815,27 +1045,12 @@ func escapes(s string, i int, allowed class) int {
 	return i
 }
 
-// next returns the offset of the first byte from i that is in chars, or len(s).
-func next(s string, i int, chars string) int {
+// skipTo returns the offset of the first byte from i that is in chars, or len(s).
+func skipTo(s string, i int, chars string) int {
 	if n := strings.IndexAny(s[i:], chars); n >= 0 {
 		return i + n
 	}
 	return len(s)
-}
-
-// addBytes refuses what stands at i, in a part of the URI that ends with s: bytes that are not in raw, or a %
-// that starts no escape.
-func addBytes(rule Rule, s string, i int, raw class, part string, found *problems) {
-	end := min(runNot(s, i, raw), next(s, i, "%"))
-	switch c := s[i]; {
-	case c == '%':
-		found.add(rule, i, 1, "found a % without two hex digits in "+part+", want %25 for a %")
-	case classes[c]&visible != 0:
-		escape := string(appendEscaped(nil, s[i:i+1], 0))
-		found.add(rule, i, end-i, "found "+describe(c)+" in "+part+", want it escaped: "+escape)
-	default:
-		found.add(rule, i, end-i, "found "+describe(c)+" in "+part)
-	}
 }
 
 // lower returns c with an ASCII letter in lower case.
@@ -846,8 +1061,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// cutUnescaped returns s without prefix, and whether it starts with it once unescaped, in any case. The
-// prefix is in lower case, without escapes.
+// cutUnescaped returns what follows prefix in s, and whether s starts with it once decoded, in any
+// case. The prefix is in lower case and has no escapes.
 func cutUnescaped(s, prefix string) (rest string, ok bool) {
 	i := 0
 	for j := range len(prefix) {
@@ -856,7 +1071,7 @@ func cutUnescaped(s, prefix string) (rest string, ok bool) {
 		}
 		c, width := s[i], 1
 		if c == '%' {
-			c, width = decode(s, i)
+			c, width = decodeAt(s, i)
 		}
 		if lower(c) != prefix[j] {
 			return s, false
@@ -866,27 +1081,31 @@ func cutUnescaped(s, prefix string) (rest string, ok bool) {
 	return s[i:], true
 }
 
-// isWord reports whether s is word once unescaped, in any case. The word is in lower case, without escapes.
+// isWord reports whether s is word once decoded, in any case. The word is in lower case and has no
+// escapes.
 func isWord(s, word string) bool {
+	if s == word {
+		return true // as most are written
+	}
 	rest, ok := cutUnescaped(s, word)
 	return ok && rest == ""
 }
 
-// equalUnescaped reports whether a and b are equal once unescaped, in any case.
+// equalUnescaped reports whether a and b are equal once decoded, in any case.
 func equalUnescaped(a, b string) bool {
-	for len(a) > 0 && len(b) > 0 {
-		c, n := decode(a, 0)
-		d, m := decode(b, 0)
+	for a != "" && b != "" {
+		c, n := decodeAt(a, 0)
+		d, m := decodeAt(b, 0)
 		if lower(c) != lower(d) {
 			return false
 		}
 		a, b = a[n:], b[m:]
 	}
-	return a == b
+	return a == "" && b == ""
 }
 
-// equalFold reports whether a and b are equal in any case. As they are of the same length in bytes, and b is
-// ASCII, no letter beyond ASCII that folds to one of b's can make them so.
+// equalFold reports whether a and b are equal in any case. One of them must be ASCII: with equal
+// lengths, no letter beyond ASCII folds to one of its letters.
 func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
 // hasPrefixFold reports whether s starts with prefix, in any case.
@@ -894,11 +1113,165 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && equalFold(s[:len(prefix)], prefix)
 }
 
-// cutSuffixFold returns s without suffix, and whether it ends with it, in any case.
+// cutSuffixFold returns s without suffix, and whether s ends with it, in any case.
 func cutSuffixFold(s, suffix string) (rest string, ok bool) {
 	n := len(s) - len(suffix)
 	if n < 0 || !equalFold(s[n:], suffix) {
 		return s, false
 	}
 	return s[:n], true
+}
+
+// describe names the byte c for a message. It does not tell which letter or digit it is, as those
+// may be personal data.
+func describe(c byte) string {
+	switch {
+	case c == ' ':
+		return "a space"
+	case c >= 0x80:
+		return "a byte that is not ASCII"
+	case classes[c]&notControl == 0:
+		return "a control character"
+	case classes[c]&digit != 0:
+		return "a digit"
+	case classes[c]&alpha != 0:
+		return "a letter"
+	}
+	return "'" + string(rune(c)) + "'"
+}
+
+// redact masks s, each byte by one *. What stays shows the structure and identifies nobody: the
+// scheme; the + and, if a number has 7 digits or more, its last two; a host with a user in front
+// or with a dot in it; a port; the names of parameters and of X- headers, and the punctuation
+// around them. It goes by punctuation alone, because what it masks may be malformed in any way.
+func redact(s string) string {
+	m := mask{s, bytes.Repeat([]byte{'*'}, len(s))}
+	at := strings.IndexByte(s, '@')
+	switch scheme := sipScheme(s); {
+	case hasPrefixFold(s, clientScheme):
+		m.client()
+	case scheme > 0 || at >= 0:
+		m.sip(scheme, at)
+	case strings.HasPrefix(s, "+"):
+		m.phone()
+	}
+	return string(m.out)
+}
+
+// A mask is a text and what is shown of it.
+type mask struct {
+	text string
+	out  []byte
+}
+
+// client shows the scheme, and the punctuation of the parameters.
+func (m mask) client() {
+	m.show(0, len(clientScheme))
+	if q := strings.IndexByte(m.text, '?'); q >= 0 {
+		m.showBytes(q, "?&=")
+	}
+}
+
+// phone shows separators, and the last two digits of a number of 7 digits or more.
+func (m mask) phone() {
+	m.showBytes(0, "+ ().-/")
+	if end := len(m.text); end > 7 && skip(m.text, 1, digit) == end {
+		m.show(end-2, end)
+	}
+}
+
+// sip shows what may be shown of a SIP URI, whose scheme has the given length (0 if it is
+// missing) and whose first "@" is at at (-1 if it is missing).
+func (m mask) sip(scheme, at int) {
+	m.show(0, scheme)
+	if at >= 0 {
+		m.out[at] = '@'
+	}
+	host := max(scheme, at+1)
+	var end int
+	if strings.HasPrefix(m.text[host:], "[") {
+		end = host + strings.IndexByte(m.text[host:], ']') + 1
+	} else {
+		end = skipTo(m.text, host, ":;?")
+	}
+	known := m.host(host, end, at >= 0)
+	if strings.HasPrefix(m.text[end:], ":") {
+		m.out[end] = ':'
+		end++
+		to := skipTo(m.text, end, ";?")
+		if known && to-end <= len("65535") && skip(m.text, end, digit) == to {
+			m.show(end, to)
+		}
+	}
+	m.fields(end)
+}
+
+// host shows the host from..to, if it is one, and reports whether it is. A word without a dot, in a
+// URI without a user, may well be the user of a URI that lacks its host.
+func (m mask) host(from, to int, hasUser bool) bool {
+	name := m.text[from:to]
+	_, isAddr := parseAddr(name)
+	end, isName := scanHostname(name, 0)
+	switch {
+	case isAddr:
+		m.show(from, to)
+	case isName && end == len(name) && (hasUser || strings.Contains(name, ".")):
+		m.showName(from, to)
+	default:
+		return false
+	}
+	return true
+}
+
+// fields shows what separates the parameters and headers from the offset from, and their names.
+// Of headers, it shows only names that start with X- and have a value: any other may be part of a
+// value that was not escaped.
+func (m mask) fields(from int) {
+	m.showBytes(from, ";?&=")
+	query := skipTo(m.text, from, "?")
+	for i := from; i < query; {
+		end := skipTo(m.text[:query], i+1, ";&=")
+		if m.text[i] == ';' && isPlain(m.text[i+1:end]) {
+			m.showName(i+1, end)
+		}
+		i = end
+	}
+	for i := query; i < len(m.text); {
+		end := skipTo(m.text, i+1, ";?&=")
+		name := m.text[i+1 : end]
+		if (i == query || m.text[i] == '&') && isPlain(name) && hasPrefixFold(name, "X-") &&
+			strings.HasPrefix(m.text[end:], "=") {
+			m.showName(i+1, end)
+		}
+		i = end
+	}
+}
+
+// isPlain reports whether s consists of letters, digits, dots and hyphens.
+func isPlain(s string) bool { return skip(s, 0, sipHost) == len(s) }
+
+// show shows the bytes from..to.
+func (m mask) show(from, to int) { copy(m.out[from:to], m.text[from:to]) }
+
+// showBytes shows those bytes from the offset from that are in chars.
+func (m mask) showBytes(from int, chars string) {
+	for i := from; i < len(m.text); i++ {
+		if strings.IndexByte(chars, m.text[i]) >= 0 {
+			m.out[i] = m.text[i]
+		}
+	}
+}
+
+// showName shows the name from..to, but not four or more digits in a row: they may be a number.
+func (m mask) showName(from, to int) {
+	for i := from; i < to; {
+		end := skip(m.text[:to], i, digit)
+		if end-i < 4 {
+			m.show(i, end)
+		}
+		if i = end; i < to {
+			m.show(i, i+1)
+			i++
+		}
+	}
 }

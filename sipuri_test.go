@@ -240,9 +240,9 @@ func manyParams(n int) string {
 // TestEverySIPByte puts every byte into every position of every part of a SIP URI.
 func TestEverySIPByte(t *testing.T) {
 	testBytes(t, []byteTest{
-		{"user, alone", errURI, "sip:", "@h", refDialledUser + "?"},
-		{"user, middle", errURI, "sip:a", "b@h", refDialledUser + "?:"},
-		{"user, last", errURI, "sip:a", "@h", refDialledUser + "?:"},
+		{"user, alone", errURI, "sip:", "@h", refDialedUser + "?"},
+		{"user, middle", errURI, "sip:a", "b@h", refDialedUser + "?:"},
+		{"user, last", errURI, "sip:a", "@h", refDialedUser + "?:"},
 		{"password, alone", errURI, "sip:a:", "@h", refUnreserved + "&=+$,"},
 		{"password, middle", errURI, "sip:a:b", "c@h", refUnreserved + "&=+$,"},
 		{"host, alone", errURI, "sip:", "", refLetters},
@@ -264,21 +264,21 @@ func TestEverySIPByte(t *testing.T) {
 		{"header, middle of the name", errURI, "sip:h?n", "m=v", refHeaderChar},
 		{"header, value alone", errURI, "sip:h?n=", "", refHeaderChar},
 		{"header, middle of the value", errURI, "sip:h?n=v", "w", refHeaderChar + "@"},
-		{"dialled user, alone", errTo, "sip:", "@h", refDialledUser},
-		{"dialled user, middle", errTo, "sip:a", "b@h", refDialledUser},
-		{"dialled header, in the name", errTo, "sip:h?X-", "=v", refRawToken},
-		{"dialled header, middle of the name", errTo, "sip:h?X-A", "B=v", refRawToken},
-		{"dialled header, value alone", errTo, "sip:h?X-A=", "", refHeaderChar},
+		{"dialed user, alone", errTo, "sip:", "@h", refDialedUser},
+		{"dialed user, middle", errTo, "sip:a", "b@h", refDialedUser},
+		{"dialed header, in the name", errTo, "sip:h?X-", "=v", refRawToken},
+		{"dialed header, middle of the name", errTo, "sip:h?X-A", "B=v", refRawToken},
+		{"dialed header, value alone", errTo, "sip:h?X-A=", "", refHeaderChar},
 	})
 }
 
 // The byte classes of a SIP URI, written out a second time.
 const (
-	refUnreserved  = refLetters + refDigits + "-_.!~*'()"
-	refDialledUser = refUnreserved + "&=+$,;/"
-	refParamChar   = refUnreserved + "[]/:&+$"
-	refHeaderChar  = refUnreserved + "[]/?:+$"
-	refRawToken    = refLetters + refDigits + "-.!*_+'~" // what of token needs no escape in a URI
+	refUnreserved = refLetters + refDigits + "-_.!~*'()"
+	refDialedUser = refUnreserved + "&=+$,;/"
+	refParamChar  = refUnreserved + "[]/:&+$"
+	refHeaderChar = refUnreserved + "[]/?:+$"
+	refRawToken   = refLetters + refDigits + "-.!*_+'~" // what of token needs no escape in a URI
 )
 
 // TestEverySIPEscape puts every byte, escaped, where escapes may stand in a SIP URI, and into a
@@ -467,9 +467,9 @@ func (r *refReader) escaped(rule callparams.Rule, off int, text string, allow *r
 var printablePattern = regexp.MustCompile(`[^\x00-\x1f\x7f]`)
 
 func (r *refReader) userinfo(off int, text string) {
-	class := refDialledUser + "?"
+	class := refDialedUser + "?"
 	if r.dial {
-		class = refDialledUser
+		class = refDialedUser
 	}
 	user, password, colon := strings.Cut(text, ":")
 	switch {
@@ -636,7 +636,7 @@ func (r *refReader) header(off int, text string, follows bool) {
 var deliveredPattern = regexp.MustCompile(
 	`^(?i:x-.*|user-to-user|remote-party-id|p-preferred-identity|p-called-party-id)$`)
 
-// ---- Dialling ----
+// ---- Dialing ----
 
 func TestParseToSIP(t *testing.T) {
 	const ok = ""
@@ -1369,10 +1369,11 @@ func ExampleSIPURI() {
 	to, err := callparams.SIPURI{User: "destination", Host: "host"}.
 		WithParam("transport", "tls").
 		WithHeader("X-Source-Domain", "mydomain.sip.twilio.com").
-		WithHeader("X-Note", "a & b").
+		WithHeader("X-Note", "a&b").
 		To()
 	fmt.Println(to, err)
-	// Output: sip:destination@host;transport=tls?X-Source-Domain=mydomain.sip.twilio.com&X-Note=a%20%26%20b <nil>
+	// Output:
+	// sip:destination@host;transport=tls?X-Source-Domain=mydomain.sip.twilio.com&X-Note=a%26b <nil>
 }
 
 func ExampleSIPURI_To() {

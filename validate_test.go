@@ -40,24 +40,24 @@ import (
 // Each law holds for every input. The tests that check it stand behind its name and cite it by
 // that name.
 //
-//	RoundTrip    parsing the String of a From or a To gives an equal value: FuzzParse
-//	NoInjection  the parts of a SIP URI that is built are those of its text, whatever bytes they
-//	             hold, and the parts of a To build a To with the same parts: FuzzBuild,
-//	             TestBuildEveryByte, FuzzParse
-//	Validity     a value is valid if and only if there is no error, and zero if there is one;
-//	             nothing panics: FuzzParse, FuzzSIPURI
-//	Spans        a problem's span lies inside its value; problems of To stand before those of
-//	             From, each in order of offset: FuzzParse, FuzzSIPURI. Which problems there are, and
-//	             their spans: TestProblemsAtEveryByte, TestPatternsAgree
-//	Fixes        the same parser accepts a fix in the value's place: FuzzParse, FuzzSIPURI
-//	Levels       Shape accepts what Possible accepts, and Possible what Assigned accepts: FuzzParse
-//	Redaction    no redacted form shows a number, a user or a header's value: FuzzParse, FuzzRedact,
-//	             TestMaskOfShortTexts
-//	Grammar      ParseSIPURI accepts what the ABNF of RFC 3261 accepts, but for the divergences in
-//	             the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
-//	Lengths      a number is as possible as the metadata says, for every calling code and number of
-//	             digits: TestEveryCallingCode
-//	Text         text and JSON give back the value that they were made of: FuzzParse, TestText
+//   - RoundTrip: parsing the String of a From or a To gives an equal value: FuzzParse
+//   - NoInjection: the parts of a SIP URI that is built are those of its text, whatever bytes
+//     they hold, and the parts of a To build a To with the same parts: FuzzBuild,
+//     TestBuildEveryByte, FuzzParse
+//   - Validity: a value is valid if and only if there is no error, and zero if there is one;
+//     nothing panics: FuzzParse, FuzzSIPURI
+//   - Spans: a problem's span lies inside its value; problems of To stand before those of From,
+//     each in order of offset: FuzzParse, FuzzSIPURI. Which problems there are, and their spans:
+//     TestProblemsAtEveryByte, TestPatternsAgree
+//   - Fixes: the same parser accepts a fix in the value's place: FuzzParse, FuzzSIPURI
+//   - Levels: Shape accepts what Possible accepts, and Possible what Assigned accepts: FuzzParse
+//   - Redaction: no redacted form shows a number, a user or a header's value: FuzzParse,
+//     FuzzRedact, TestMaskOfShortTexts
+//   - Grammar: ParseSIPURI accepts what the ABNF of RFC 3261 accepts, but for the divergences in
+//     the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
+//   - Lengths: a number is as possible as the metadata says, for every calling code and number of
+//     digits: TestEveryCallingCode
+//   - Text: text and JSON give back the value that they were made of: FuzzParse, TestText
 
 // ---- Helpers ----
 
@@ -695,7 +695,7 @@ func TestParseFromRefuses(t *testing.T) {
 		{"+07487723751", "phone.zero 1+1", none},
 		{"+1415555CALL", "phone.char 8+4", none},
 		{"+1 (415) 555-2671", "phone.char 2+2", "+14155552671"},
-		{"+44 (0)20 7183 8750", "phone.char 3+2", none}, // is the 0 dialled?
+		{"+44 (0)20 7183 8750", "phone.char 3+2", none}, // is the 0 dialed?
 		{"+1415555２671", "phone.char 8+3", none},
 		{"+14155552671\n", "phone.char 12+1", none},
 		{"client:", "client.length 7+0", none},
@@ -1078,7 +1078,7 @@ func TestNumberFixes(t *testing.T) {
 		"tel:+1-415-555-2671":     "+14155552671",
 		"TEL:+1.415/555-2671":     "+14155552671",
 		"Tel:+4402071838750":      "+442071838750",
-		"tel:+44 (0)20 7183 8750": "", // is the 0 dialled?
+		"tel:+44 (0)20 7183 8750": "", // is the 0 dialed?
 		"+44 (0)20 7183 8750":     "",
 		"+44(0) 2071838750":       "",
 		"tel:911":                 "",
@@ -1377,7 +1377,7 @@ source.domain 21212 documented`, got.String())
 // TestRules checks that the README's table shows every rule with its codes, basis and summary.
 func TestRules(t *testing.T) {
 	var table strings.Builder
-	table.WriteString("| rule | codes | basis | refused is |\n|---|---|---|---|\n")
+	table.WriteString("| rule | codes | basis | what is refused |\n|---|---|---|---|\n")
 	for rule := range callparams.Rules() {
 		var codes []string
 		for _, c := range slices.Compact(rule.Codes()) {
@@ -1404,8 +1404,9 @@ func TestRules(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	err := callparams.Request{To: "sip:a@[::1]5"}.Validate()
 	assert.EqualError(t, err, "callparams: "+
-		"To: found a digit in the host, want a DNS name or an IP address (21211, byte 11); "+
-		"From: From is empty, want a phone number, a client identity or a user name "+
+		"To: the IPv6 address has a digit after its ]; "+
+		"only a port, parameters or headers can follow (21211, byte 11); "+
+		"From: the value is empty; use a phone number, a client identity or a user name "+
 		"(21213, byte 0)")
 }
 
@@ -1418,7 +1419,7 @@ func TestByteWords(t *testing.T) {
 		"\x1f": "a control character", " ": "a space",
 		"~": "'~'", "\x7f": "a control character", "\x80": "a byte that is not ASCII",
 	} {
-		assert.ErrorContains(t, errURI("sip:a@[::1]"+c), "found "+want+" ", "%q", c)
+		assert.ErrorContains(t, errURI("sip:a@[::1]"+c), "has "+want+" after its ]", "%q", c)
 	}
 }
 

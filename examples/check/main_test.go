@@ -177,7 +177,7 @@ refused
 
 From "sip:bob@h"
       ^^^^^^^^^
-  the domain cannot be moved to To: only a SIP URI carries headers, and To is none
+  the domain cannot be moved to To: only a SIP URI carries headers; use one in To
   code    21212
   rule    source.domain (documented)
   page    https://www.twilio.com/docs/errors/21212
@@ -201,14 +201,14 @@ refused for 2 problems; Twilio would stop at the first, with error 21211
 
 To "14155552671"
     ^
-  a phone number needs + and its calling code in front; a name needs client: or sip:
+  a number must start with + and its calling code, and a name with client: or sip:
   code    21211
   rule    phone.plus (documented)
   page    https://www.twilio.com/docs/errors/21211
 
 From "a\uff20b"
        ^^^^^^
-  found a byte that is not ASCII, want a user name of A-Z a-z 0-9 + - _ .
+  the user name contains a byte that is not ASCII; use only A-Z a-z 0-9 + - _ .
   code    21212
   rule    user.char (documented)
   page    https://www.twilio.com/docs/errors/21212
@@ -221,7 +221,7 @@ refused
 
 To ..."678901234567890123456789012345678901234567890123456789@host.example"
                                                              ^^^^^^^^^^^^^
-  found more than 254 bytes before the headers, want a shorter SIP URI
+  the part before the ? is longer than 254 bytes; shorten it
   code    21211
   rule    sip.length (documented)
   page    https://www.twilio.com/docs/errors/21211
@@ -231,7 +231,7 @@ refused
 
 To ""
     ^
-  To is empty, want a phone number, a client identity or a SIP URI
+  the value is empty; use a phone number, a client identity or a SIP URI
   code    21201
   rule    to.required (documented)
   page    https://www.twilio.com/docs/errors/21201

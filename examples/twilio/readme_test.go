@@ -12,7 +12,7 @@ import (
 func placeCall(client *twilio.RestClient, from, to string) error {
 	call, err := callparams.Request{From: from, To: to}.Parse()
 	if err != nil {
-		return err // every problem, with the vendor's codes and no personal data; nothing was sent
+		return err // every problem, with Twilio's codes and no personal data; nothing was sent
 	}
 	params := &twilioApi.CreateCallParams{}
 	params.SetFrom(call.From().String())
@@ -26,5 +26,6 @@ func Example() {
 	account := twilio.ClientParams{Username: "AC0", Password: "token"}
 	client := twilio.NewRestClientWithParams(account)
 	fmt.Println(placeCall(client, "client:alice", "+14155552671"))
-	// Output: callparams: From: From must be a phone number because To is one (21212, byte 0)
+	// Output:
+	// callparams: From: To is a phone number but From is not; use one here too (21212, byte 0)
 }

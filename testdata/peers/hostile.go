@@ -50,7 +50,7 @@ func outcome(want callparams.SIPURI, text string, err error) string {
 		if parseTo(text) {
 			return "kept"
 		}
-		return "kept, not dialled"
+		return "kept, not dialed"
 	}
 	var other []string
 	note := func(same bool, part string) {
