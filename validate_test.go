@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -224,6 +226,130 @@ func refHasPrefix(s, prefix string) bool {
 }
 
 // ---- The package ----
+
+// TestFloors checks that each file of the package uses only itself and the files before it.
+func TestFloors(t *testing.T) {
+	var sources []string
+	for _, name := range floors {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		sources = append(sources, string(text))
+	}
+	assert.Empty(t, strings.Join(upwardUses(t, sources), "\n"))
+}
+
+// TestFloorsFindsUses checks that TestFloors can fail, for each way to use a declaration.
+func TestFloorsFindsUses(t *testing.T) {
+	assert.Equal(t, []string{
+		"errors.go:4 uses Top of validate.go",
+		"errors.go:4 uses Middle of sipuri.go",
+		"errors.go:5 uses top of validate.go",
+		"errors.go:6 uses method of validate.go",
+		"errors.go:7 uses Embedded of validate.go",
+		"errors.go:7 uses promoted of validate.go",
+		"errors.go:8 uses field of validate.go",
+		"errors.go:9 uses constant of sipuri.go",
+		"sipuri.go:2 uses Top of validate.go",
+	}, upwardUses(t, []string{
+		`package p
+import ("slices"; "strings"; "example.com/unknown")
+type Ground struct{}
+type Pair struct{ top *Top; middle Middle }
+func a() { unknown.Call(strings.Cut("", top())) }
+func b(p Pair) { p.top.method() }
+func c(p Pair) { _ = p.top.promoted }
+func d(list []Pair) { _ = slices.Clone(list)[0].top.field }
+const e = constant + len(Ground{}.ground)
+func (Ground) self() { Ground{}.self(); strings.top() }
+`, `package p
+type Middle struct{ Top }
+const constant = 1
+func f() { _ = Ground{} }
+`, `package p
+type Top struct{ Embedded; field int }
+type Embedded struct{ promoted int }
+func (t *Top) method() { t.field = constant }
+func top() string { var top Top; return Ground{}.ground + top.promoted }
+`,
+	}))
+}
+
+// floors are the files of the package, the ground floor first.
+var floors = []string{"errors.go", "sipuri.go", "validate.go"}
+
+// upwardUses type-checks sources, the texts of floors, as one package. It returns each use of a
+// declaration, a field or a method of a higher floor.
+func upwardUses(t *testing.T, sources []string) (list []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for i, name := range floors {
+		file, err := parser.ParseFile(fset, name, sources[i], parser.SkipObjectResolution)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	info := types.Info{
+		Uses:       map[*ast.Ident]types.Object{},
+		Selections: map[*ast.SelectorExpr]*types.Selection{},
+	}
+	config := types.Config{Importer: genericOnly{fset}, Error: func(error) {}} // imports are stubs
+	pkg, _ := config.Check("example.com/callparams", fset, files, &info)
+	uses := map[token.Pos][]string{}
+	add := func(at token.Pos, used types.Object) {
+		if used.Pkg() != pkg {
+			return
+		}
+		from, to := fset.Position(at), fset.Position(used.Pos())
+		if slices.Index(floors, from.Filename) < slices.Index(floors, to.Filename) {
+			uses[at] = append(uses[at], fmt.Sprintf("%s:%d uses %s of %s",
+				from.Filename, from.Line, used.Name(), to.Filename))
+		}
+	}
+	for ident, used := range info.Uses {
+		add(ident.Pos(), used)
+	}
+	for selector, selection := range info.Selections { // the embedded fields on the way to a field
+		owner := selection.Recv()
+		for _, i := range selection.Index()[:len(selection.Index())-1] {
+			if pointer, ok := owner.Underlying().(*types.Pointer); ok {
+				owner = pointer.Elem()
+			}
+			field := owner.Underlying().(*types.Struct).Field(i)
+			add(selector.Sel.Pos()-1, field)
+			owner = field.Type()
+		}
+	}
+	for _, at := range slices.Sorted(maps.Keys(uses)) {
+		list = append(list, uses[at]...)
+	}
+	return list
+}
+
+// genericOnly imports those packages of the standard library whose functions return types of their
+// caller. Any other package is empty: what it returns is never a type of this package.
+type genericOnly struct{ fset *token.FileSet }
+
+func (g genericOnly) Import(path string) (*types.Package, error) {
+	if !slices.Contains([]string{"slices", "maps", "iter", "cmp", "sync/atomic"}, path) {
+		return nil, errors.New("left out") // go/types goes on with an empty package
+	}
+	source, err := build.Import(path, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	var files []*ast.File
+	for _, name := range source.GoFiles {
+		name = filepath.Join(source.Dir, name)
+		file, err := parser.ParseFile(g.fset, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	config := types.Config{Importer: g, Error: func(error) {}, IgnoreFuncBodies: true}
+	pkg, _ := config.Check(path, g.fset, files, nil)
+	return pkg, nil
+}
 
 // FuzzParse checks RoundTrip, NoInjection, Validity, Spans, Fixes, Levels, Redaction and Text on
 // any From and To.
