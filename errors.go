@@ -354,9 +354,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Code returns the code of the first problem: Twilio, too, answers with one code only, and checks
-// To before From. For some codes, such as 32110 and 32113, Twilio only logs a warning and places
-// the call without the part that is wrong.
+// Code returns the code of the first problem. It is usually the code that Twilio answers with. For
+// some codes, such as 32110 and 32113, Twilio only logs a warning and places the call without the
+// part that is wrong.
 func (e *Error) Code() Code {
 	if len(e.Problems) == 0 {
 		return 0

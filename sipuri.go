@@ -51,15 +51,21 @@ func ParseSIPURI(s string) (SIPURI, error) {
 		return SIPURI{}, &Error{complete(sc.found, "", newSubject(s, fixSIPURI))}
 	}
 	d := newDecoder(s)
-	return SIPURI{
-		Secure:   sipScheme(s) == len("sips:"),
-		User:     d.decode(sc.parts.user),
-		Password: d.decode(sc.parts.password),
-		Host:     sc.parts.host,
-		Port:     sc.parts.port,
-		Params:   d.fields(sc.parts.params, ';'),
-		Headers:  d.fields(sc.parts.headers, '&'),
-	}, nil
+	u := SIPURI{
+		Secure:  sc.user == len("sips:"),
+		Host:    s[sc.host:sc.hostEnd],
+		Port:    sc.port,
+		Params:  d.decodeFields(sc.params),
+		Headers: d.decodeFields(sc.headers),
+	}
+	if sc.host > sc.user {
+		u.User = d.decode(s[sc.user:sc.userEnd])
+		u.Password = d.decode(strings.TrimPrefix(s[sc.userEnd:sc.host-1], ":"))
+	}
+	if u.Host[0] == '[' {
+		u.Host = u.Host[1 : len(u.Host)-1]
+	}
+	return u, nil
 }
 
 // WithHeader returns a copy of u with a header added at the end. It does not change u, even where
@@ -283,22 +289,20 @@ var classes = func() (table [256]class) {
 	return table
 }()
 
-// sipParts are the parts of a SIP URI as they stand in its text: not decoded, and without what
-// separates them. The host is without brackets.
-type sipParts struct {
-	user, password, host, params, headers string
-	port                                  uint16
-}
-
 // A scanner reads a SIP URI by the grammar of RFC 3261, section 25.1; it has a method for each
 // production. After a problem it goes on at the next separator, so that it finds the problems of
 // every part. It lives on the stack: what is accepted allocates nothing.
 type scanner struct {
-	text  string // the URI, up to the end of what is being read
-	pos   int    // the next byte to read
-	dial  bool   // apply Twilio's rules for what it dials, beside the grammar
-	parts sipParts
-	found []*Problem // in order of offset; the parts are right if it is nil
+	text  string     // the URI, up to the end of what is being read
+	pos   int        // the next byte to read
+	dial  bool       // apply Twilio's rules for what it dials, beside the grammar
+	found []*Problem // in order of offset
+
+	// The parts, if there is no problem: their offsets, and the fields, not decoded, unless dial
+	// is set.
+	user, userEnd, host, hostEnd int
+	port                         uint16
+	params, headers              []Field
 }
 
 // scan reads text. If dial is set and text is longer than maxURI, it skips the parts that are too
@@ -312,22 +316,23 @@ func (sc *scanner) scan() {
 		sc.refuseScheme()
 		return
 	}
+	sc.user = sc.pos
 	host, query := findParts(s, sc.pos, sc.dial)
+	sc.host = host
 	readAll := !sc.dial || len(s) <= maxURI
 	if sc.dial && query > maxBeforeHeaders {
 		sc.add(RuleSIPLength, maxBeforeHeaders, query-maxBeforeHeaders,
-			"the part before the ? is longer than 254 bytes; shorten it")
+			"the URI without its headers is longer than 254 bytes; shorten it")
 	}
 	if readAll || query <= maxBeforeHeaders {
-		if host > sc.pos {
+		if host > sc.user {
 			sc.text = s[:host-1]
-			sc.userinfo()
-			sc.pos = host
+			sc.readUserinfo()
 		}
-		sc.text = s[:query]
-		sc.host()
-		sc.port()
-		sc.params()
+		sc.text, sc.pos = s[:query], host
+		sc.readHost()
+		sc.readPort()
+		sc.readParams()
 	}
 	if query == len(s) {
 		return
@@ -336,10 +341,10 @@ func (sc *scanner) scan() {
 	over := len(s) - sc.pos - maxHeaders
 	if sc.dial && over > 0 {
 		sc.add(RuleHeaderLength, len(s)-over, over,
-			"the part after the ? is longer than 1023 bytes; shorten it")
+			"the headers are longer than 1023 bytes; shorten them")
 	}
 	if readAll || over <= 0 {
-		sc.headers()
+		sc.readHeaders()
 	}
 }
 
@@ -412,19 +417,19 @@ func findParts(s string, scheme int, dial bool) (host, query int) {
 	return host, len(s)
 }
 
-// userinfo reads what stands before the "@", where text ends.
+// readUserinfo reads what stands before the "@", where text ends.
 //
 //	userinfo = ( user / telephone-subscriber ) [ ":" password ] "@"
 //
 // It reads a telephone-subscriber as a user: section 19.1.6 says to escape what a user cannot have.
-func (sc *scanner) userinfo() {
+func (sc *scanner) readUserinfo() {
 	s, start := sc.text, sc.pos
 	raw, allowed := sipUser, octet
 	if sc.dial {
 		raw, allowed = dialedUser, notControl
 	}
 	end, bad := component(s, start, raw, allowed)
-	colon := skipTo(s, end, ":")
+	colon := find(s, end, ':')
 	switch {
 	case colon == start:
 		sc.add(RuleSIPUser, start, 0,
@@ -438,24 +443,24 @@ func (sc *scanner) userinfo() {
 		sc.add(RuleSIPUser, bad, skipEscapes(s, bad, allowed)-bad,
 			"the user contains an escaped control character; leave it out")
 	}
-	sc.parts.user = s[start:colon]
-	if colon == len(s) {
-		return
-	}
-	sc.parts.password = s[colon+1:]
-	if sc.dial {
-		sc.add(RuleSIPPassword, colon, len(s)-colon, "a password in the URI would end up in "+
-			"logs; use SipAuthUsername and SipAuthPassword of the request instead")
-	} else if end, _ := component(s, colon+1, sipPassword, octet); end < len(s) {
-		sc.refuseBytes(RuleSIPPassword, end, len(s), sipPassword)
+	sc.userEnd = colon
+	switch {
+	case colon == len(s):
+	case sc.dial:
+		sc.add(RuleSIPPassword, colon, len(s)-colon, "what stands between : and @ is a "+
+			"password, which would end up in logs; use SipAuthUsername and SipAuthPassword instead")
+	default:
+		if end, _ := component(s, colon+1, sipPassword, octet); end < len(s) {
+			sc.refuseBytes(RuleSIPPassword, end, len(s), sipPassword)
+		}
 	}
 }
 
-// host reads the host, up to the ":" of a port, the ";" of parameters or the end.
+// readHost reads the host, up to the ":" of a port, the ";" of parameters or the end.
 //
 //	host          = hostname / IPv4address / IPv6reference
 //	IPv6reference = "[" IPv6address "]"
-func (sc *scanner) host() {
+func (sc *scanner) readHost() {
 	s, start := sc.text, sc.pos
 	end, isName := scanHostname(s, start)
 	if start < len(s) && s[start] == '[' {
@@ -467,22 +472,21 @@ func (sc *scanner) host() {
 		}
 	}
 	if end < len(s) && s[end] != ':' && s[end] != ';' {
-		sc.pos = skipTo(s, end, ":;")
+		sc.pos = findAny(s, end, ":;")
 		sc.refuseHostBytes(end)
 		return
 	}
-	sc.pos = end
-	sc.parts.host = s[start:end]
+	sc.pos, sc.hostEnd = end, end
 	switch {
 	case !isName:
-		sc.address(start)
+		sc.readAddress(start)
 	case sc.dial:
 		sc.checkDomain(start)
 	}
 }
 
-// address reads the IP address from start to pos.
-func (sc *scanner) address(start int) {
+// readAddress reads the IP address from start to pos.
+func (sc *scanner) readAddress(start int) {
 	host := sc.text[start:sc.pos]
 	addr, ok := parseAddr(host)
 	switch {
@@ -497,8 +501,6 @@ func (sc *scanner) address(start int) {
 	case sc.dial && isPrivate(addr):
 		sc.add(RuleSIPPrivate, start, len(host),
 			"the host is a private or reserved IP address; use one that Twilio can reach")
-	case host[0] == '[':
-		sc.parts.host = host[1 : len(host)-1]
 	}
 }
 
@@ -509,9 +511,9 @@ func (sc *scanner) refuseHostBytes(bad int) {
 	switch {
 	case s[bad-1] == ']':
 		message = "the IPv6 address has " + describe(s[bad]) + " after its ]; " +
-			"only a port, parameters or headers can follow"
+			"only :port, parameters or headers can follow"
 	case s[bad] == '&':
-		message += ", and put ; between parameters"
+		message += ", and put ; before a parameter and ? before the first header"
 	case s[bad] == '@':
 		message += ", and write an @ in the user as %40"
 	}
@@ -585,57 +587,62 @@ func (sc *scanner) checkDomain(start int) {
 	}
 	if edge != "" && !equalFold(edge, "us1") && !equalFold(edge, "us1-ix") {
 		sc.add(RuleSIPDomainEdge, start+len(name)-len(edge), len(edge),
-			"a Twilio SIP domain cannot have this region or edge; leave it out")
+			"a Twilio SIP domain cannot have this region or edge; write NAME.sip.twilio.com")
 	}
 }
 
-// port reads a ":" and the port after it, if they are there, up to the ";" of parameters or the
+// readPort reads a ":" and the port after it, if they are there, up to the ";" of parameters or the
 // end.
 //
 //	port = 1*DIGIT
-func (sc *scanner) port() {
+func (sc *scanner) readPort() {
 	s, start := sc.text, sc.pos+1
 	if sc.pos == len(s) || s[sc.pos] != ':' {
 		return
 	}
-	sc.pos = skipTo(s, start, ";")
+	sc.pos = find(s, start, ';')
 	port, err := strconv.ParseUint(s[start:sc.pos], 10, 16)
 	if err != nil || port == 0 {
 		message := "the port must be a number from 1 to 65535"
-		if strings.Contains(s[start:sc.pos], ":") {
+		switch {
+		case sc.pos == start:
+			message += "; write one, or leave out the :"
+		case strings.Contains(s[start:sc.pos], ":"):
 			message += "; an IPv6 address needs brackets"
 		}
 		sc.add(RuleSIPPort, start, sc.pos-start, message)
 	}
-	sc.parts.port = uint16(port)
+	sc.port = uint16(port)
 }
 
-// params reads the parameters, up to the end. If dial is set, it does not look for repeats in a
+// readParams reads the parameters, up to the end. If dial is set, it does not look for repeats in a
 // URI that is too long: the cost of the refusal would grow with the length.
 //
 //	uri-parameters = *( ";" uri-parameter )
-func (sc *scanner) params() {
+func (sc *scanner) readParams() {
 	s, start := sc.text, sc.pos+1
 	if sc.pos == len(s) {
 		return
 	}
-	sc.parts.params = s[start:]
+	if !sc.dial {
+		sc.params = make([]Field, 0, strings.Count(s[start:], ";")+1)
+	}
 	var names *nameSet
 	if strings.Contains(s[start:], ";") && (!sc.dial || len(s) <= maxBeforeHeaders) {
 		names = &nameSet{text: s, first: start}
 	}
 	for sc.pos < len(s) && !sc.isFull() {
 		sc.pos++
-		sc.param(names)
+		sc.readParam(names)
 	}
 }
 
-// param reads a parameter, up to the ";" of the next one or the end.
+// readParam reads a parameter, up to the ";" of the next one or the end.
 //
 //	other-param = pname [ "=" pvalue ]
 //	pname       = 1*paramchar
 //	pvalue      = 1*paramchar
-func (sc *scanner) param(names *nameSet) {
+func (sc *scanner) readParam(names *nameSet) {
 	s, start := sc.text, sc.pos
 	allowed := octet
 	if sc.dial {
@@ -655,11 +662,11 @@ func (sc *scanner) param(names *nameSet) {
 	sc.pos = end
 	switch {
 	case end < len(s) && s[end] != ';':
-		sc.pos = skipTo(s, end, ";")
+		sc.pos = find(s, end, ';')
 		sc.refuseBytes(RuleSIPParam, end, sc.pos, sipParam)
 	case name == "":
 		sc.add(RuleSIPParam, start, 0,
-			"the name of a URI parameter is missing; write ;name or ;name=value")
+			"the name of a URI parameter is missing; write one, or leave out the ;")
 	case hasValue && valueAt == end:
 		sc.add(RuleSIPParam, end, 0,
 			"the value of a URI parameter is missing; write one, or leave out the =")
@@ -670,6 +677,8 @@ func (sc *scanner) param(names *nameSet) {
 			"a URI parameter contains an escaped control character; leave it out").assumed())
 	case sc.dial:
 		sc.checkParam(name, valueAt)
+	default:
+		sc.params = append(sc.params, Field{name, s[valueAt:end]})
 	}
 }
 
@@ -679,10 +688,15 @@ func (sc *scanner) checkParam(name string, off int) {
 	var rule Rule
 	var message string
 	switch {
-	case isWord(name, "transport") &&
-		!isWord(value, "udp") && !isWord(value, "tcp") && !isWord(value, "tls"):
+	case isWord(name, "transport"):
+		if isWord(value, "tls") || isWord(value, "tcp") || isWord(value, "udp") {
+			return
+		}
 		rule, message = RuleSIPTransport, "the transport must be udp, tcp or tls"
-	case isWord(name, "secure") && !isWord(value, "true") && !isWord(value, "false"):
+	case isWord(name, "secure"):
+		if isWord(value, "true") || isWord(value, "false") {
+			return
+		}
 		rule, message = RuleSIPSecure, "the secure parameter must be true or false"
 	default:
 		return
@@ -720,7 +734,7 @@ func (set *nameSet) add(name string, off int) (repeated bool) {
 		return false
 	}
 	for i := set.first; i < off; {
-		end := skipTo(set.text, i, ";")
+		end := find(set.text, i, ';')
 		if earlier, _, _ := strings.Cut(set.text[i:end], "="); equalUnescaped(earlier, name) {
 			return true
 		}
@@ -746,13 +760,15 @@ func (set *nameSet) addKey(name string) (repeated bool) {
 	return repeated
 }
 
-// headers reads the headers, up to the end.
+// readHeaders reads the headers, up to the end.
 //
 //	headers = "?" header *( "&" header )
-func (sc *scanner) headers() {
-	sc.parts.headers = sc.text[sc.pos:]
+func (sc *scanner) readHeaders() {
+	if !sc.dial {
+		sc.headers = make([]Field, 0, strings.Count(sc.text[sc.pos:], "&")+1)
+	}
 	for {
-		sc.header()
+		sc.readHeader()
 		if sc.pos == len(sc.text) || sc.isFull() {
 			return
 		}
@@ -760,35 +776,37 @@ func (sc *scanner) headers() {
 	}
 }
 
-// header reads a header, up to the "&" of the next one or the end.
+// readHeader reads a header, up to the "&" of the next one or the end.
 //
 //	header = hname "=" hvalue
 //	hname  = 1*( hnv-unreserved / unreserved / escaped )
 //	hvalue = *( hnv-unreserved / unreserved / escaped )
-func (sc *scanner) header() {
+func (sc *scanner) readHeader() {
 	s, start := sc.text, sc.pos
 	inValue := octet
 	if sc.dial {
 		inValue = printable
 	}
-	end, badName := sc.headerName()
-	name, badValue := s[start:end], -1
+	end, badName := sc.readHeaderName()
+	name, valueAt, badValue := s[start:end], end, -1
 	hasValue := end < len(s) && s[end] == '='
 	if hasValue {
-		end, badValue = component(s, end+1, sipHeader, inValue)
+		valueAt = end + 1
+		end, badValue = component(s, valueAt, sipHeader, inValue)
 	}
 	sc.pos = end
 	switch {
 	case end < len(s) && s[end] != '&':
-		sc.pos = skipTo(s, end, "&")
+		sc.pos = find(s, end, '&')
 		if strings.HasPrefix(s[start-1:], "&amp;") {
 			sc.add(RuleHeaderTwiML, start-1, len("&amp;"),
-				"&amp; belongs in XML, such as TwiML; write & between headers")
+				"&amp; belongs in XML, such as TwiML; write & between headers, and %26 in a value")
 		} else {
 			sc.refuseBytes(RuleHeaderSyntax, end, sc.pos, sipHeader)
 		}
 	case name == "":
-		sc.add(RuleHeaderSyntax, start, 0, "the name of a header is missing; write name=value")
+		sc.add(RuleHeaderSyntax, start, 0,
+			"the name of a header is missing; write name=value, or leave out the ? or &")
 	case !hasValue:
 		sc.add(RuleHeaderSyntax, end, 0,
 			"the = of a header is missing; write name=value, and an & in a value as %26")
@@ -804,12 +822,14 @@ func (sc *scanner) header() {
 		c, _ := decodeAt(s, badValue)
 		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
 			"the value of a header contains "+describe(c)+"; use printable ASCII")
+	case !sc.dial:
+		sc.headers = append(sc.headers, Field{name, s[valueAt:end]})
 	}
 }
 
 // headerName returns the end of the name at pos, and the offset of the first byte or escape that a
 // token cannot have, or -1. Without dial, any name is right.
-func (sc *scanner) headerName() (end, bad int) {
+func (sc *scanner) readHeaderName() (end, bad int) {
 	if !sc.dial {
 		return component(sc.text, sc.pos, sipHeader, octet)
 	}
@@ -837,14 +857,14 @@ func isSent(name string) bool {
 // refuseBytes refuses what stands at off in a part that ends at end: bytes that are not in raw,
 // or a % without two hex digits after it. The rule tells which part it is.
 func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
-	part, hint := "the user", ""
+	part, separator := "the user", ""
 	switch rule {
 	case RuleSIPPassword:
 		part = "the password"
 	case RuleSIPParam:
-		part, hint = "a URI parameter", " (; separates parameters)"
+		part, separator = "a URI parameter", "; put ; between parameters, or"
 	case RuleHeaderSyntax:
-		part, hint = "a header", " (& separates headers)"
+		part, separator = "a header", "; put & between headers, or"
 	}
 	s := sc.text[:end]
 	c := s[off]
@@ -854,8 +874,12 @@ func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
 	}
 	message := part + " contains " + describe(c)
 	switch {
-	case c == ',' || c == ';' || c == '=':
-		message += "; write it as " + escape(c) + hint
+	case c == ';' && rule == RuleHeaderSyntax:
+		message += "; put URI parameters before the ?, or write it as %3B"
+	case (c == ',' || c == '=') && separator != "":
+		message += separator + " write it as " + escape(c)
+	case c == ' ':
+		message += "; leave it out, or write it as %20"
 	case classes[c]&printable != 0:
 		message += "; write it as " + escape(c)
 	case c >= 0x80 && rule != RuleHeaderSyntax:
@@ -863,7 +887,7 @@ func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
 	default:
 		message += "; leave it out"
 	}
-	sc.add(rule, off, min(skipOther(s, off, raw), skipTo(s, off, "%"))-off, message)
+	sc.add(rule, off, min(skipOther(s, off, raw), find(s, off, '%'))-off, message)
 }
 
 // plainPercent is the message about a % without two hex digits after it.
@@ -995,24 +1019,12 @@ func (d *decoder) decode(s string) string {
 	return d.buf.String()[start:]
 }
 
-// fields returns the decoded fields of s, which are name=value or name with separator between them.
-// It returns nil if s is empty.
-func (d *decoder) fields(s string, separator byte) []Field {
-	if s == "" {
-		return nil
-	}
-	fields := make([]Field, 0, strings.Count(s, string(separator))+1)
-	for i := 0; i <= len(s); {
-		field := s[i:]
-		if n := strings.IndexByte(field, separator); n >= 0 {
-			field = field[:n]
+// decodeFields decodes fields in place and returns them.
+func (d *decoder) decodeFields(fields []Field) []Field {
+	if d.size > 0 {
+		for i, f := range fields {
+			fields[i] = Field{d.decode(f.Name), d.decode(f.Value)}
 		}
-		i += len(field) + 1
-		name, value := field, ""
-		if n := strings.IndexByte(field, '='); n >= 0 {
-			name, value = field[:n], field[n+1:]
-		}
-		fields = append(fields, Field{d.decode(name), d.decode(value)})
 	}
 	return fields
 }
@@ -1045,8 +1057,16 @@ func skipEscapes(s string, i int, allowed class) int {
 	return i
 }
 
-// skipTo returns the offset of the first byte from i that is in chars, or len(s).
-func skipTo(s string, i int, chars string) int {
+// find returns the offset of the first c from i, or len(s).
+func find(s string, i int, c byte) int {
+	if n := strings.IndexByte(s[i:], c); n >= 0 {
+		return i + n
+	}
+	return len(s)
+}
+
+// findAny returns the offset of the first byte from i that is in chars, or len(s).
+func findAny(s string, i int, chars string) int {
 	if n := strings.IndexAny(s[i:], chars); n >= 0 {
 		return i + n
 	}
@@ -1128,8 +1148,10 @@ func describe(c byte) string {
 	switch {
 	case c == ' ':
 		return "a space"
+	case c == '\'':
+		return "an apostrophe"
 	case c >= 0x80:
-		return "a byte that is not ASCII"
+		return "a character that is not ASCII"
 	case classes[c]&notControl == 0:
 		return "a control character"
 	case classes[c]&digit != 0:
@@ -1192,13 +1214,13 @@ func (m mask) sip(scheme, at int) {
 	if strings.HasPrefix(m.text[host:], "[") {
 		end = host + strings.IndexByte(m.text[host:], ']') + 1
 	} else {
-		end = skipTo(m.text, host, ":;?")
+		end = findAny(m.text, host, ":;?")
 	}
 	known := m.host(host, end, at >= 0)
 	if strings.HasPrefix(m.text[end:], ":") {
 		m.out[end] = ':'
 		end++
-		to := skipTo(m.text, end, ";?")
+		to := findAny(m.text, end, ";?")
 		if known && to-end <= len("65535") && skip(m.text, end, digit) == to {
 			m.show(end, to)
 		}
@@ -1228,16 +1250,16 @@ func (m mask) host(from, to int, hasUser bool) bool {
 // value that was not escaped.
 func (m mask) fields(from int) {
 	m.showBytes(from, ";?&=")
-	query := skipTo(m.text, from, "?")
+	query := find(m.text, from, '?')
 	for i := from; i < query; {
-		end := skipTo(m.text[:query], i+1, ";&=")
+		end := findAny(m.text[:query], i+1, ";&=")
 		if m.text[i] == ';' && isPlain(m.text[i+1:end]) {
 			m.showName(i+1, end)
 		}
 		i = end
 	}
 	for i := query; i < len(m.text); {
-		end := skipTo(m.text, i+1, ";?&=")
+		end := findAny(m.text, i+1, ";?&=")
 		name := m.text[i+1 : end]
 		if (i == query || m.text[i] == '&') && isPlain(name) && hasPrefixFold(name, "X-") &&
 			strings.HasPrefix(m.text[end:], "=") {

@@ -193,7 +193,7 @@ func (p Parser) ParseTo(s string) (To, error) {
 // From must be a different phone number that p.Numbers accepts.
 //
 // An error is an [*Error]. It lists the problems of To before those of From, because Twilio
-// checks To first. An accepted pair allocates only where [Parser.ParseTo] says.
+// checks the syntax of To first. An accepted pair allocates only where [Parser.ParseTo] says.
 func (p Parser) Parse(r Request) (Call, error) {
 	to, from := p.checkTo(r.To), checkFrom(r.From)
 	toPhone := isPhone(r.To)
@@ -244,7 +244,7 @@ const SourceDomainHeader = "X-Source-Domain"
 // domain made in Twilio's console serves inbound routing and registration, and cannot appear as
 // the domain of an outbound call. MoveSourceDomain drops the password, the port, the parameters
 // and the headers of From, because the request has no place for them. It returns r unchanged if
-// From is not a SIP URI.
+// From does not start with sip: or sips:.
 //
 // It fails with an [*Error] and the zero Request in these cases: From is malformed, its user is
 // not a phone number or a user name, [ParseTo] does not accept To as a SIP URI, To has an
@@ -266,7 +266,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 		return refuse("this SIP URI is malformed; correct it first")
 	}
 	if user, err := ParseFrom(from.User); err != nil || user.Kind() == KindClient {
-		return refuse("its user is not a phone number or a user name; correct what is before the @")
+		return refuse("its user must be a phone number or a user name; write sip:user@domain")
 	}
 	if sipScheme(r.To) == 0 {
 		return refuse("only a SIP URI carries headers; use one in To")
@@ -353,7 +353,8 @@ func (f From) IsValid() bool { return f.text != "" }
 // the zero From.
 func (f From) String() string { return f.text }
 
-// Redacted returns String with its personal data masked, each byte by one *.
+// Redacted returns String with its personal data masked, each byte by one *. The last two digits of
+// a phone number stay.
 func (f From) Redacted() string { return redact(f.text) }
 
 // AppendText appends String to b. The error is always nil.
@@ -412,8 +413,15 @@ func (t To) Client() (name string, params []Field, ok bool) {
 		return "", nil, false
 	}
 	name, query, _ := strings.Cut(t.text[len(clientScheme):], "?")
+	if query == "" {
+		return name, nil, true
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		params = append(params, Field{name, value})
+	}
 	d := newDecoder(query)
-	return name, d.fields(query, '&'), true
+	return name, d.decodeFields(params), true
 }
 
 // IsValid reports whether t is not the zero To.
@@ -423,7 +431,8 @@ func (t To) IsValid() bool { return t.text != "" }
 // the zero To.
 func (t To) String() string { return t.text }
 
-// Redacted returns String with its personal data masked, each byte by one *.
+// Redacted returns String with its personal data masked, each byte by one *. The last two digits of
+// a phone number stay, as does the host of a SIP URI.
 func (t To) Redacted() string { return redact(t.text) }
 
 // AppendText appends String to b. The error is always nil.
@@ -524,7 +533,7 @@ func (p Parser) checkTo(s string) []*Problem {
 		return one(refuseScheme(s))
 	case hasAt(s):
 		return one(newProblem(RuleSchemeMissing, 0, 0,
-			"an address must start with sip: or sips:; put one of them in front"))
+			"this does not start with sip:, sips: or client:; put one of them in front"))
 	}
 	return one(refuseWithoutPlus(s))
 }
@@ -539,14 +548,14 @@ func isPhone(s string) bool { return strings.HasPrefix(s, "+") && !hasAt(s) }
 // any other may be personal data.
 func refuseScheme(s string) *Problem {
 	n := schemeLen(s)
-	message := "this scheme is not accepted"
+	message := "the scheme before the : is not accepted"
 	switch strings.ToLower(s[:min(n, len("whatsapp:"))]) {
 	case "tel:":
 		message = "the scheme tel: is not accepted"
 	case "app:":
 		message = "the scheme app: is only for participants of a conference"
 	case "whatsapp:":
-		message = "the scheme whatsapp: is only for <Dial>"
+		message = "the scheme whatsapp: is only for <Dial> in TwiML"
 	case "sim:":
 		message = "the scheme sim: is not accepted"
 	}
@@ -651,7 +660,7 @@ func checkClientParams(s string, i int) *Problem {
 				describe(s[end])+"; write it as "+escape(s[end]))
 		case equals < 0:
 			return newProblem(RuleClientParams, end, 0,
-				"the = of a client parameter is missing; write name=value")
+				"the = of a client parameter is missing; write name=value, or leave out the ? or &")
 		case equals == 0:
 			return newProblem(RuleClientParams, i, 0,
 				"the name of a client parameter is missing; write name=value")
@@ -671,10 +680,11 @@ func checkShape(s string) *Problem {
 	switch digits := end - 1; {
 	case len(s) > 1 && s[1] == '0':
 		return newProblem(RulePhoneZero, 1, 1, "a calling code does not start with 0; "+
-			"write the calling code of the country instead")
+			"write the number in international form")
 	case end < len(text):
 		return newProblem(RulePhoneChar, end, skipOther(text, end, digit)-end,
-			"the phone number contains "+describe(s[end])+"; write only digits after the +")
+			"the phone number contains "+describe(s[end])+
+				"; write only the digits after the +, without an extension")
 	case digits < minDigits:
 		return newProblem(RulePhoneLength, 1, len(s)-1,
 			"the phone number has fewer than 2 digits; write 2 to 15")
@@ -715,7 +725,7 @@ func (p Parser) checkNumber(s string) *Problem {
 	}
 	if p.Numbers >= Assigned && !isAssigned(s) {
 		return newProblem(RulePhoneAssigned, 0, len(s),
-			"the number is not in an assigned range of its calling code; check its digits")
+			"the metadata does not list this number as assigned; check its digits")
 	}
 	return nil
 }
@@ -734,8 +744,8 @@ func checkLeadingZero(s string, code int) *Problem {
 }
 
 func refuseLength(s string) *Problem {
-	return newProblem(RulePhoneLength, 1, len(s)-1, "the number has "+strconv.Itoa(len(s)-1)+
-		" digits, which is not a valid length for its calling code; check its digits").assumed()
+	return newProblem(RulePhoneLength, 1, len(s)-1, "with its calling code, the number has "+
+		strconv.Itoa(len(s)-1)+" digits, which is not a valid length; check them").assumed()
 }
 
 // parseNumber looks s up in the metadata. It returns the number and how the metadata writes it,

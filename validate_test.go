@@ -1531,7 +1531,7 @@ func TestErrorText(t *testing.T) {
 	err := callparams.Request{To: "sip:a@[::1]5"}.Validate()
 	assert.EqualError(t, err, "callparams: "+
 		"To: the IPv6 address has a digit after its ]; "+
-		"only a port, parameters or headers can follow (21211, byte 11); "+
+		"only :port, parameters or headers can follow (21211, byte 11); "+
 		"From: the value is empty; use a phone number, a client identity or a user name "+
 		"(21213, byte 0)")
 }
@@ -1543,7 +1543,7 @@ func TestByteWords(t *testing.T) {
 		"@": "'@'", "A": "a letter", "Z": "a letter", "[": "'['",
 		"`": "'`'", "a": "a letter", "z": "a letter", "{": "'{'",
 		"\x1f": "a control character", " ": "a space",
-		"~": "'~'", "\x7f": "a control character", "\x80": "a byte that is not ASCII",
+		"~": "'~'", "\x7f": "a control character", "\x80": "a character that is not ASCII",
 	} {
 		assert.ErrorContains(t, errURI("sip:a@[::1]"+c), "has "+want+" after its ]", "%q", c)
 	}

@@ -208,7 +208,7 @@ To "14155552671"
 
 From "a\uff20b"
        ^^^^^^
-  the user name contains a byte that is not ASCII; use only A-Z a-z 0-9 + - _ .
+  the user name contains a character that is not ASCII; use only A-Z a-z 0-9 + - _ .
   code    21212
   rule    user.char (documented)
   page    https://www.twilio.com/docs/errors/21212
@@ -221,7 +221,7 @@ refused
 
 To ..."678901234567890123456789012345678901234567890123456789@host.example"
                                                              ^^^^^^^^^^^^^
-  the part before the ? is longer than 254 bytes; shorten it
+  the URI without its headers is longer than 254 bytes; shorten it
   code    21211
   rule    sip.length (documented)
   page    https://www.twilio.com/docs/errors/21211
