@@ -298,8 +298,8 @@ type scanner struct {
 	dial  bool       // apply Twilio's rules for what it dials, beside the grammar
 	found []*Problem // in order of offset
 
-	// The parts, if there is no problem: their offsets, and the fields, not decoded, unless dial
-	// is set.
+	// The parts, if there is no problem: their offsets, and, unless dial is set, the fields as
+	// they stand in the text.
 	user, userEnd, host, hostEnd int
 	port                         uint16
 	params, headers              []Field
@@ -624,9 +624,6 @@ func (sc *scanner) readParams() {
 	if sc.pos == len(s) {
 		return
 	}
-	if !sc.dial {
-		sc.params = make([]Field, 0, strings.Count(s[start:], ";")+1)
-	}
 	var names *nameSet
 	if strings.Contains(s[start:], ";") && (!sc.dial || len(s) <= maxBeforeHeaders) {
 		names = &nameSet{text: s, first: start}
@@ -678,7 +675,7 @@ func (sc *scanner) readParam(names *nameSet) {
 	case sc.dial:
 		sc.checkParam(name, valueAt)
 	default:
-		sc.params = append(sc.params, Field{name, s[valueAt:end]})
+		sc.params = addField(sc.params, Field{name, s[valueAt:end]}, s[start:], ";")
 	}
 }
 
@@ -764,9 +761,6 @@ func (set *nameSet) addKey(name string) (repeated bool) {
 //
 //	headers = "?" header *( "&" header )
 func (sc *scanner) readHeaders() {
-	if !sc.dial {
-		sc.headers = make([]Field, 0, strings.Count(sc.text[sc.pos:], "&")+1)
-	}
 	for {
 		sc.readHeader()
 		if sc.pos == len(sc.text) || sc.isFull() {
@@ -823,7 +817,7 @@ func (sc *scanner) readHeader() {
 		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
 			"the value of a header contains "+describe(c)+"; use printable ASCII")
 	case !sc.dial:
-		sc.headers = append(sc.headers, Field{name, s[valueAt:end]})
+		sc.headers = addField(sc.headers, Field{name, s[valueAt:end]}, s[start:], "&")
 	}
 }
 
@@ -1017,6 +1011,15 @@ func (d *decoder) decode(s string) string {
 		d.buf.WriteByte(c)
 	}
 	return d.buf.String()[start:]
+}
+
+// addField appends f to fields. For the first field, it makes room for all that text can hold with
+// the separator between them.
+func addField(fields []Field, f Field, text, separator string) []Field {
+	if fields == nil {
+		fields = make([]Field, 0, strings.Count(text, separator)+1)
+	}
+	return append(fields, f)
 }
 
 // decodeFields decodes fields in place and returns them.

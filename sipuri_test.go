@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -362,6 +363,22 @@ func requireSpans(t *testing.T, s string) {
 		if len(want) <= 16 && !slices.Equal(want, got) {
 			require.Equal(t, want, got, "dial %v: %q", dial, s)
 		}
+	}
+}
+
+// TestRefusalAllocatesLittle checks that the memory of a refusal does not grow with the text.
+func TestRefusalAllocatesLittle(t *testing.T) {
+	for _, s := range []string{
+		"sip:h" + strings.Repeat(";", 1<<20),
+		"sip:h?" + strings.Repeat("&", 1<<20),
+		"sip:" + strings.Repeat("@", 1<<20),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := callparams.ParseSIPURI(s)
+		runtime.ReadMemStats(&after)
+		require.Error(t, err)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(len(s)/16), "%.8s", s)
 	}
 }
 

@@ -418,7 +418,7 @@ func (t To) Client() (name string, params []Field, ok bool) {
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		params = append(params, Field{name, value})
+		params = addField(params, Field{name, value}, query, "&")
 	}
 	d := newDecoder(query)
 	return name, d.decodeFields(params), true

@@ -39,8 +39,8 @@ import (
 
 // ---- Laws ----
 //
-// Each law holds for every input. The tests that check it stand behind its name and cite it by
-// that name.
+// Each law holds for every input. The tests that check it are listed after it, and cite it by its
+// name.
 //
 //   - RoundTrip: parsing the String of a From or a To gives an equal value: FuzzParse
 //   - NoInjection: the parts of a SIP URI that is built are those of its text, whatever bytes
