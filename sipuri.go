@@ -675,7 +675,10 @@ func (sc *scanner) readParam(names *nameSet) {
 	case sc.dial:
 		sc.checkParam(name, valueAt)
 	default:
-		sc.params = addField(sc.params, Field{name, s[valueAt:end]}, s[start:], ";")
+		if sc.params == nil {
+			sc.params = makeFields(s[start:], ";")
+		}
+		sc.params = append(sc.params, Field{name, s[valueAt:end]})
 	}
 }
 
@@ -817,7 +820,10 @@ func (sc *scanner) readHeader() {
 		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
 			"the value of a header contains "+describe(c)+"; use printable ASCII")
 	case !sc.dial:
-		sc.headers = addField(sc.headers, Field{name, s[valueAt:end]}, s[start:], "&")
+		if sc.headers == nil {
+			sc.headers = makeFields(s[start:], "&")
+		}
+		sc.headers = append(sc.headers, Field{name, s[valueAt:end]})
 	}
 }
 
@@ -1013,13 +1019,12 @@ func (d *decoder) decode(s string) string {
 	return d.buf.String()[start:]
 }
 
-// addField appends f to fields. For the first field, it makes room for all that text can hold with
-// the separator between them.
-func addField(fields []Field, f Field, text, separator string) []Field {
-	if fields == nil {
-		fields = make([]Field, 0, strings.Count(text, separator)+1)
-	}
-	return append(fields, f)
+// makeFields returns an empty slice with room for all fields that text can hold with the separator
+// between them. It is not inlined, because that would slow down the methods that call it once.
+//
+//go:noinline
+func makeFields(text, separator string) []Field {
+	return make([]Field, 0, strings.Count(text, separator)+1)
 }
 
 // decodeFields decodes fields in place and returns them.
@@ -1048,11 +1053,12 @@ func skipOther(s string, i int, c class) int {
 	return i
 }
 
-// skipEscapes returns the end of the run from i of escapes of bytes that are not in allowed.
+// skipEscapes returns the end of the run from i of escapes of bytes that are not in allowed. Raw
+// bytes are always allowed.
 func skipEscapes(s string, i int, allowed class) int {
 	for i < len(s) {
 		c, width := decodeAt(s, i)
-		if width == 1 || classes[c]&allowed != 0 {
+		if classes[c]&allowed != 0 {
 			break
 		}
 		i += width

@@ -200,7 +200,7 @@ func (p Parser) Parse(r Request) (Call, error) {
 	if toPhone && from == nil {
 		from = p.checkCaller(r.From)
 	}
-	if toPhone && from == nil && to == nil && r.From == r.To {
+	if toPhone && from == nil && r.From == r.To { // so To has no problem either
 		to = one(newProblem(RuleSameParty, 0, len(r.To),
 			"this is the same phone number as From; call another number"))
 	}
@@ -416,9 +416,10 @@ func (t To) Client() (name string, params []Field, ok bool) {
 	if query == "" {
 		return name, nil, true
 	}
+	params = makeFields(query, "&")
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		params = addField(params, Field{name, value}, query, "&")
+		params = append(params, Field{name, value})
 	}
 	d := newDecoder(query)
 	return name, d.decodeFields(params), true

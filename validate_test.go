@@ -1019,9 +1019,17 @@ func TestFixInPair(t *testing.T) {
 		_, ok := problemList(t, r.Validate())[0].Fix()
 		assert.False(t, ok, r)
 	}
-	r := callparams.Request{From: "+1 (415) 555-0100", To: "+14155552671"}
-	fix, _ := problemList(t, r.Validate())[0].Fix()
-	assert.Equal(t, "+14155550100", fix)
+	const low, lowText = "+14155550100", "+1 (415) 555-0100"
+	const high, highText = "+14155552671", "+1 (415) 555-2671"
+	for r, want := range map[callparams.Request]string{
+		{From: lowText, To: high}: low,
+		{From: highText, To: low}: high,
+		{From: low, To: highText}: high,
+		{From: high, To: lowText}: low,
+	} {
+		fix, _ := problemList(t, r.Validate())[0].Fix()
+		assert.Equal(t, want, fix)
+	}
 }
 
 func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok bool) {
@@ -1574,6 +1582,39 @@ func addMessages[In comparable, Out any](
 				lines[string(p.Rule)+"\t"+p.Message+"\n"] = true
 			}
 		}
+	}
+}
+
+// TestHints checks what a message adds where a byte shows what was meant.
+func TestHints(t *testing.T) {
+	for s, want := range map[string]string{
+		"sip:h:":              "65535; write one, or leave out the :",
+		"sip:h::5":            "65535; an IPv6 address needs brackets",
+		"sip:h:65536":         "65535 (",
+		"sip:a@h&b=1":         "put ; before a parameter and ? before the first header",
+		"sip:a@b@c":           "write an @ in the user as %40",
+		"sip:h;transport=x&b": "udp, tcp or tls; put ; between parameters",
+		"sip:h;transport=x":   "udp, tcp or tls (",
+		"sip:h;a=b=c":         "put ; between parameters, or write it as %3D",
+		"sip:h;a=b,c":         "put ; between parameters, or write it as %2C",
+		"sip:h?X-A=1;b":       "put URI parameters before the ?, or write it as %3B",
+		"sip:h?X-A=1=b":       "put & between headers, or write it as %3D",
+		"sip:a b@h":           "leave it out, or write it as %20",
+		"sip:a\"b@h":          "contains '\"'; write it as %22",
+		"sip:\xc3\xa9@h":      "ASCII; write each of its bytes as % and two hex digits",
+		"sip:h?X-A=\xc3\xa9":  "ASCII; leave it out",
+		"sip:h?X-A=\x00":      "control character; leave it out",
+		"sip:[1.2.3.4]":       "the brackets must hold an IPv6 address",
+		"sip:1.2.3.4.5":       "not a DNS name or an IPv4 address",
+		"client:a?b=c'd e":    "contains a space; write it as %20",
+		"tel:911":             "tel: is not accepted",
+		"pbx:5060":            "the scheme before the : is not accepted",
+		"client:a'b c":        "contains a space; use printable ASCII",
+		"sip:h?X-'A%00=1":     "contains a control character; use letters",
+		"sip:a@h?X-A=%27%0a":  "contains a control character; use printable ASCII",
+		"sip:a@h'":            "the host contains an apostrophe",
+	} {
+		assert.ErrorContains(t, errTo(s), want, s)
 	}
 }
 
