@@ -394,8 +394,9 @@ func (e *Error) LogValue() slog.Value {
 	)
 }
 
-// A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form hold no
-// personal data; [Problem.Value] and [Problem.Fix] do. The zero Problem has no value and no fix.
+// A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form hold
+// no personal data; [Problem.Value] and [Problem.Fix] do. The zero Problem has no value and no
+// fix. Two problems are never deeply equal: compare their fields.
 type Problem struct {
 	Param   string // "From" or "To"; "" from ParseSIPURI
 	Rule    Rule   // what is wrong; the same in every release

@@ -42,7 +42,7 @@ func (f Field) LogValue() slog.Value { return slog.StringValue(f.String()) }
 // ParseSIPURI parses s by the grammar of RFC 3261, with the divergences that the package comment
 // lists, and without Twilio's rules. It decodes escapes once, byte by byte; a + stays a plus.
 //
-// An error is an [*Error] with at most 16 problems. A URI with at most 254 bytes before its ? costs
+// An error is an [*Error] with at most 16 problems. A URI that is not too long to be dialed costs
 // at most three allocations: for decoded text, for parameters and for headers.
 func ParseSIPURI(s string) (SIPURI, error) {
 	sc := scanner{text: s}
@@ -291,7 +291,7 @@ var classes = func() (table [256]class) {
 
 // A scanner reads a SIP URI by the grammar of RFC 3261, section 25.1; it has a method for each
 // production. After a problem it goes on at the next separator, so that it finds the problems of
-// every part. It lives on the stack: what is accepted allocates nothing.
+// every part. It lives on the stack: with dial, what is accepted allocates nothing.
 type scanner struct {
 	text  string     // the URI, up to the end of what is being read
 	pos   int        // the next byte to read
@@ -507,15 +507,17 @@ func (sc *scanner) readAddress(start int) {
 // refuseHostBytes refuses the bytes at bad, which cannot stand in a host that ends at pos.
 func (sc *scanner) refuseHostBytes(bad int) {
 	s := sc.text[:sc.pos]
-	message := "the host contains " + describe(s[bad]) + "; use only letters, digits, - and ."
+	message := "the host contains " + describe(s[bad])
 	switch {
 	case s[bad-1] == ']':
 		message = "the IPv6 address has " + describe(s[bad]) + " after its ]; " +
 			"only :port, parameters or headers can follow"
 	case s[bad] == '&':
-		message += ", and put ; before a parameter and ? before the first header"
+		message += "; put ; before a parameter and ? before the first header"
 	case s[bad] == '@':
-		message += ", and write an @ in the user as %40"
+		message += "; write an @ in the user as %40"
+	default:
+		message += "; use only letters, digits, - and ."
 	}
 	sc.add(RuleSIPHost, bad, max(1, skipOther(s, bad, sipHost)-bad), message)
 }
@@ -674,7 +676,7 @@ func (sc *scanner) readParam(names *nameSet) {
 			"a URI parameter contains an escaped control character; leave it out").assumed())
 	case sc.dial:
 		sc.checkParam(name, valueAt)
-	default:
+	case sc.found == nil:
 		if sc.params == nil {
 			sc.params = makeFields(s[start:], ";")
 		}
@@ -713,13 +715,13 @@ type nameSet struct {
 	first  int                          // the offset of the first name
 	hashes [maxBeforeHeaders / 2]uint32 // FNV-1a; each name takes at least two bytes with its ";"
 	n      int                          // how many hashes there are
-	keys   map[string]struct{}          // the names themselves, if text is too long for hashes
+	keys   map[string]struct{}          // the names for which there was no hash left
 }
 
 // add adds the name at off and reports whether it was there already. It allocates nothing for a URI
 // that can be dialed.
 func (set *nameSet) add(name string, off int) (repeated bool) {
-	if len(set.text) > maxBeforeHeaders {
+	if len(set.text) > 2*maxURI {
 		return set.addKey(name)
 	}
 	hash := uint32(2166136261)
@@ -728,11 +730,19 @@ func (set *nameSet) add(name string, off int) (repeated bool) {
 		hash = (hash ^ uint32(lower(c))) * 16777619
 		i += width
 	}
-	if !slices.Contains(set.hashes[:set.n], hash) {
-		set.hashes[set.n] = hash
-		set.n++
-		return false
+	if slices.Contains(set.hashes[:set.n], hash) {
+		return set.isBefore(name, off)
 	}
+	if set.n == len(set.hashes) {
+		return set.addKey(name)
+	}
+	set.hashes[set.n] = hash
+	set.n++
+	return false
+}
+
+// isBefore reports whether name stands in the text before off too.
+func (set *nameSet) isBefore(name string, off int) bool {
 	for i := set.first; i < off; {
 		end := find(set.text, i, ';')
 		if earlier, _, _ := strings.Cut(set.text[i:end], "="); equalUnescaped(earlier, name) {
@@ -743,8 +753,8 @@ func (set *nameSet) add(name string, off int) (repeated bool) {
 	return false
 }
 
-// addKey is add for a text of any length: hashes that an attacker can make collide would let its
-// cost grow with the square of the length.
+// addKey is add for a text of any length: with hashes that an attacker can make collide, the cost
+// could grow with the square of the length.
 func (set *nameSet) addKey(name string) (repeated bool) {
 	key := make([]byte, 0, len(name))
 	for i := 0; i < len(name); {
@@ -819,7 +829,7 @@ func (sc *scanner) readHeader() {
 		c, _ := decodeAt(s, badValue)
 		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
 			"the value of a header contains "+describe(c)+"; use printable ASCII")
-	case !sc.dial:
+	case !sc.dial && sc.found == nil:
 		if sc.headers == nil {
 			sc.headers = makeFields(s[start:], "&")
 		}
@@ -827,8 +837,8 @@ func (sc *scanner) readHeader() {
 	}
 }
 
-// headerName returns the end of the name at pos, and the offset of the first byte or escape that a
-// token cannot have, or -1. Without dial, any name is right.
+// readHeaderName returns the end of the name at pos, and the offset of the first byte or escape
+// that a token cannot have, or -1. Without dial, any name is right.
 func (sc *scanner) readHeaderName() (end, bad int) {
 	if !sc.dial {
 		return component(sc.text, sc.pos, sipHeader, octet)
@@ -880,10 +890,8 @@ func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
 		message += separator + " write it as " + escape(c)
 	case c == ' ':
 		message += "; leave it out, or write it as %20"
-	case classes[c]&printable != 0:
-		message += "; write it as " + escape(c)
-	case c >= 0x80 && rule != RuleHeaderSyntax:
-		message += "; write each of its bytes as % and two hex digits"
+	case classes[c]&printable != 0 || c >= 0x80 && rule != RuleHeaderSyntax:
+		message += escapeAdvice(c)
 	default:
 		message += "; leave it out"
 	}
@@ -893,6 +901,14 @@ func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
 // plainPercent is the message about a % without two hex digits after it.
 func plainPercent(part string) string {
 	return "a % in " + part + " is not followed by two hex digits; write %25 for a plain %"
+}
+
+// escapeAdvice says how to write c, which may stand there as an escape.
+func escapeAdvice(c byte) string {
+	if c >= 0x80 {
+		return "; write each of its bytes as % and two hex digits"
+	}
+	return "; write it as " + escape(c)
 }
 
 // escape returns the escape of c.
@@ -929,8 +945,8 @@ func fixSIPURI(s string) (string, bool) {
 	return candidate, true
 }
 
-// newSubject returns the subject of the problems of value, for complete. A value that is much
-// longer than any that is accepted gets no fix.
+// newSubject returns the subject of the problems of value, for complete. A value of more than
+// twice maxURI gets no fix.
 func newSubject(value string, fix func(value string) (string, bool)) func() subject {
 	return func() subject {
 		if len(value) > 2*maxURI {
@@ -940,9 +956,10 @@ func newSubject(value string, fix func(value string) (string, bool)) func() subj
 	}
 }
 
-// clip returns the first maxURI bytes of s. Only the parameters of a client may be longer and be
-// accepted; any other longer text is refused for its length or for what it starts with. What stands
-// further on, such as an "@", is not looked for, so a refusal costs no more than an acceptance.
+// clip returns the first maxURI bytes of s. As From or To, only a client with parameters may be
+// longer and be accepted; any other longer text is refused for its length or for what it starts
+// with. What stands further on, such as an "@", is not looked for, so a refusal costs no more
+// than an acceptance.
 func clip(s string) string { return s[:min(len(s), maxURI)] }
 
 // component returns the end of the run from i of bytes that are in raw and of escapes, and the
@@ -1005,7 +1022,7 @@ func (d *decoder) decode(s string) string {
 		return s
 	}
 	if d.buf.Len() == 0 {
-		d.buf.Grow(d.size)
+		d.buf.Grow(min(d.size, maxURI)) // a small part must not keep much more alive
 	}
 	start := d.buf.Len()
 	for i := 0; i < len(s); i++ {
@@ -1019,12 +1036,14 @@ func (d *decoder) decode(s string) string {
 	return d.buf.String()[start:]
 }
 
-// makeFields returns an empty slice with room for all fields that text can hold with the separator
-// between them. It is not inlined, because that would slow down the methods that call it once.
+// makeFields returns an empty slice with room for the fields that text can hold with the separator
+// between them, if it is not too long to be dialed: a refused text must not cost more memory than
+// that. It is not inlined, because that would slow down the methods that call it once.
 //
 //go:noinline
 func makeFields(text, separator string) []Field {
-	return make([]Field, 0, strings.Count(text, separator)+1)
+	const most = maxHeaders / len("a=&")
+	return make([]Field, 0, min(strings.Count(text, separator)+1, most))
 }
 
 // decodeFields decodes fields in place and returns them.

@@ -169,8 +169,7 @@ func must[T any](v T, err error) T {
 // An error is an [*Error] with one problem. An accepted From costs no allocation.
 func (p Parser) ParseFrom(s string) (From, error) {
 	if problem := checkFrom(s); problem != nil {
-		found := []*Problem{problem}
-		return From{}, &Error{complete(found, paramFrom, newSubject(s, fixFrom))}
+		return From{}, &Error{complete(one(problem), paramFrom, newSubject(s, fixFrom))}
 	}
 	return From{s}, nil
 }
@@ -561,7 +560,7 @@ func refuseScheme(s string) *Problem {
 		message = "the scheme sim: is not accepted"
 	}
 	return newProblem(RuleSchemeUnknown, 0, n,
-		message+"; start with + or client:, or in To with sip: or sips:")
+		message+"; start with + or client:, in To with sip: or sips:, or in From write a user name")
 }
 
 // refuseWithoutPlus refuses s, a To that is not a URI and does not start with +. Twilio would
@@ -657,8 +656,8 @@ func checkClientParams(s string, i int) *Problem {
 		case end < len(s) && s[end] == '%':
 			return newProblem(RuleClientParams, end, 1, plainPercent("a client parameter"))
 		case end < len(s) && s[end] != '&':
-			return newProblem(RuleClientParams, end, 1, "a client parameter contains "+
-				describe(s[end])+"; write it as "+escape(s[end]))
+			return newProblem(RuleClientParams, end, 1,
+				"a client parameter contains "+describe(s[end])+escapeAdvice(s[end]))
 		case equals < 0:
 			return newProblem(RuleClientParams, end, 0,
 				"the = of a client parameter is missing; write name=value, or leave out the ? or &")
