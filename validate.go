@@ -641,7 +641,7 @@ func checkClientName(s string) (end int, problem *Problem) {
 			"the client name contains "+describe(s[bad])+"; "+
 				"use printable ASCII without spaces and < > # % \" { } | \\ ^ [ ] ` ? &")
 		if s[bad] >= 0x80 {
-			problem.assumed()
+			problem.basis = Assumed
 		}
 	}
 	return end, problem
