@@ -1647,6 +1647,7 @@ func TestRedacted(t *testing.T) {
 		"SIPS:a:pw@Example.com:5061":           "SIPS:****@Example.com:5061",
 		"+1234567":                             "+*****67",
 		"+123456":                              "+******",
+		"sip:a@h.example:5060?X-A=1":           "sip:*@h.example:5060?X-A=*",
 		"sip:a@h.example:65535;!lr":            "sip:*@h.example:65535;***",
 		"sip:a@h:14155552671":                  "sip:*@h:***********",
 		"sip:a@[2001:db8::1]:5060;lr":          "sip:*@[2001:db8::1]:5060;lr",
