@@ -19,7 +19,7 @@ func dial(t *testing.T, from, fromHost string, to callparams.To) (in incoming, e
 	call, err := callparams.Request{From: from, To: to.String()}.Parse()
 	require.NoError(t, err)
 	answered := make(chan incoming, 1)
-	receiver, err := listen(func(in incoming) { answered <- in })
+	receiver, err := listen(ownDomain, func(in incoming) { answered <- in })
 	require.NoError(t, err)
 	defer receiver.close()
 	err = place(t.Context(), call, fromHost, receiver.Addr, func() { in = <-answered })
@@ -97,16 +97,34 @@ func TestOrderAndRepeats(t *testing.T) {
 	assert.Equal(t, want, headers(in.Invite))
 }
 
+// TestOwnDomain calls a user who is registered at the domain of the receiver.
+func TestOwnDomain(t *testing.T) {
+	to := callparams.MustParseTo("sip:bob@" + ownDomain)
+	for _, host := range []string{
+		"mydomain.sip.twilio.com", "MyDomain.SIP.Twilio.COM", "mydomain.sip.twilio.com.",
+	} {
+		in, err := dial(t, "alice", host, to)
+		require.NoError(t, err, host)
+		assert.Equal(t, host, in.Invite.From().Address.Host)
+		assert.Equal(t, "alice", in.Caller)
+		assert.Empty(t, in.SourceDomain)
+	}
+}
+
 func TestStrangerIsForbidden(t *testing.T) {
 	to := callparams.MustParseTo("sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com")
 	for _, host := range []string{
-		"example.com", "mydomain.sip.twilio.com", "sip.us1.twilio.com.example.com",
+		"example.com", "sip.us1.twilio.com.example.com",
+		"other.sip.twilio.com", "xmydomain.sip.twilio.com", "x.mydomain.sip.twilio.com",
+		"mydomain.sip.twilio.com.evil.example", "mydomain.sip.twilio.com..",
+		"mydomain.\u017fip.twilio.com", // U+017F folds to s
+		"pstn.twilio.com",              // Elastic SIP Trunking
 	} {
 		in, err := dial(t, "alice", host, to)
-		assert.Zero(t, in)
+		assert.Zero(t, in, host)
 		var refused *sipgo.ErrDialogResponse
-		require.ErrorAs(t, err, &refused)
-		assert.Equal(t, sip.StatusForbidden, refused.Res.StatusCode)
+		require.ErrorAs(t, err, &refused, host)
+		assert.Equal(t, sip.StatusForbidden, refused.Res.StatusCode, host)
 	}
 }
 

@@ -22,6 +22,9 @@ import (
 	"example.com/callparams"
 )
 
+// ownDomain is your Twilio SIP domain.
+const ownDomain = "mydomain.sip.twilio.com"
+
 func main() {
 	if err := run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,7 +34,7 @@ func main() {
 
 func run(out io.Writer) error {
 	request, err := callparams.Request{
-		From: "sip:+123456789@mydomain.sip.twilio.com",
+		From: "sip:+123456789@" + ownDomain,
 		To:   "sip:destination@host?X-Account=Smith%20%26%20Sons",
 	}.MoveSourceDomain()
 	if err != nil {
@@ -43,7 +46,7 @@ func run(out io.Writer) error {
 	}
 
 	answered := make(chan incoming, 1)
-	receiver, err := listen(func(in incoming) { answered <- in })
+	receiver, err := listen(ownDomain, func(in incoming) { answered <- in })
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 
 	"example.com/callparams"
 	"github.com/emiago/sipgo"
@@ -26,15 +27,20 @@ type incoming struct {
 // domain the customer has. An endpoint that checks domains must therefore trust Twilio's hosts.
 // The customer's domain is in the X-Source-Domain header.
 //
+// There is one exception: a call to a user who is registered at a Twilio SIP domain carries that
+// domain in the From header. So screen also accepts domain, and no other customer's domain. It
+// refuses pstn.twilio.com: a call through an Elastic SIP Trunk is not a Create Call.
+//
 // Anybody can write both headers. In production, accept INVITEs only from Twilio's IP addresses.
-func screen(invite *sip.Request) (incoming, error) {
+func screen(invite *sip.Request, domain string) (incoming, error) {
 	from, err := callparams.ParseSIPURI(invite.From().Address.String())
-	if err != nil || !callparams.IsTwilioHost(from.Host) {
-		return incoming{}, errors.New("the From header does not name a Twilio host")
+	if err != nil || !callparams.IsTwilioHost(from.Host) &&
+		!strings.EqualFold(strings.TrimSuffix(from.Host, "."), domain) {
+		return incoming{}, errors.New("the From header names neither a Twilio host nor our domain")
 	}
 	in := incoming{Invite: invite, Caller: from.User}
-	if domain := invite.GetHeader(callparams.SourceDomainHeader); domain != nil {
-		in.SourceDomain = domain.Value()
+	if source := invite.GetHeader(callparams.SourceDomainHeader); source != nil {
+		in.SourceDomain = source.Value()
 	}
 	return in, nil
 }
@@ -48,9 +54,10 @@ type receiver struct {
 	conn  net.PacketConn
 }
 
-// listen starts a receiver on a free port of the loopback interface. The receiver calls answered,
-// on any goroutine, after the caller has acknowledged the answer.
-func listen(answered func(incoming)) (*receiver, error) {
+// listen starts a receiver on a free port of the loopback interface. Its users are registered at
+// domain, a Twilio SIP domain. The receiver calls answered, on any goroutine, after the caller
+// has acknowledged the answer.
+func listen(domain string, answered func(incoming)) (*receiver, error) {
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -60,14 +67,14 @@ func listen(answered func(incoming)) (*receiver, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	r := &receiver{conn.LocalAddr().String(), agent, conn}
-	if err := r.serve(answered); err != nil {
+	if err := r.serve(domain, answered); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *receiver) serve(answered func(incoming)) error {
+func (r *receiver) serve(domain string, answered func(incoming)) error {
 	client, err := sipgo.NewClient(r.agent)
 	if err != nil {
 		return err
@@ -86,7 +93,7 @@ func (r *receiver) serve(answered func(incoming)) error {
 			return errors.Join(err, tx.Respond(bad))
 		}
 		defer func() { _ = dialog.Close() }()
-		in, err := screen(invite)
+		in, err := screen(invite, domain)
 		if err != nil {
 			return errors.Join(err, dialog.Respond(sip.StatusForbidden, "Forbidden", nil))
 		}

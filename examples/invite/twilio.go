@@ -9,8 +9,8 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// place places call as Twilio does, with fromHost as Twilio's host. When the call is answered,
-// place runs talk and then hangs up. If the call is refused, the error is a
+// place places call as Twilio does, with fromHost as the host of the From header. When the call
+// is answered, place runs talk and then hangs up. If the call is refused, the error is a
 // *sipgo.ErrDialogResponse.
 //
 // place sends every message to proxy, because To cannot contain the address of the receiver:
