@@ -76,10 +76,15 @@ const (
 	// RuleFromRequired refuses an empty From.
 	RuleFromRequired Rule = "from.required"
 
+	// RuleValueWrapped refuses white space, quotation marks or <...> around a value, and an
+	// apostrophe in front of it.
+	RuleValueWrapped Rule = "value.wrapped"
+
 	// RuleFromUser refuses a From that is a SIP address: it has an @ or starts with sip: or sips:.
 	RuleFromUser Rule = "from.user"
 
-	// RuleFromPhone refuses a From that is not a phone number if To is one.
+	// RuleFromPhone refuses a From that is not a phone number if To is one, or that is of another
+	// country than the emergency number in To.
 	RuleFromPhone Rule = "from.phone"
 
 	// RuleUserChar refuses a byte that a user name cannot have.
@@ -96,6 +101,12 @@ const (
 
 	// RuleSchemeMissing refuses user@host without sip: or sips: in front.
 	RuleSchemeMissing Rule = "scheme.missing"
+
+	// RuleSchemeSlashes refuses the // of sip:// and sips://.
+	RuleSchemeSlashes Rule = "scheme.slashes"
+
+	// RulePhoneEmergency refuses an emergency number, unless [Parser.Emergency] is set.
+	RulePhoneEmergency Rule = "phone.emergency"
 
 	// RulePhonePlus refuses a phone number that does not start with +.
 	RulePhonePlus Rule = "phone.plus"
@@ -133,7 +144,7 @@ const (
 	// RuleClientParams refuses malformed parameters of a client, and any in From.
 	RuleClientParams Rule = "client.params"
 
-	// RuleSIPUser refuses a malformed user in a SIP URI.
+	// RuleSIPUser refuses a user of a SIP URI that is malformed or has a raw ? ; & / or comma.
 	RuleSIPUser Rule = "sip.user"
 
 	// RuleSIPPassword refuses a password in a SIP URI.
@@ -154,7 +165,7 @@ const (
 	// RuleSIPSecure refuses a secure parameter other than true and false.
 	RuleSIPSecure Rule = "sip.secure"
 
-	// RuleSIPPrivate refuses an IP address that Twilio cannot reach.
+	// RuleSIPPrivate refuses an IP address that Twilio cannot reach, and localhost, also as maddr.
 	RuleSIPPrivate Rule = "sip.private"
 
 	// RuleSIPDomainUser refuses a Twilio SIP domain without a user.
@@ -163,7 +174,8 @@ const (
 	// RuleSIPDomainEdge refuses a Twilio SIP domain with a region or edge other than us1.
 	RuleSIPDomainEdge Rule = "sip.domain.edge"
 
-	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?.
+	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. [ParseSIPURI] refuses
+	// only one of more than 65535 bytes.
 	RuleSIPLength Rule = "sip.length"
 
 	// RuleHeaderLength refuses a SIP URI with more than 1023 bytes after the ?.
@@ -200,10 +212,14 @@ type ruleRow struct {
 var rules = [...]ruleRow{
 	{RuleFromRequired, CodeFromRequired, 0, Documented,
 		"From is empty"},
+	{RuleValueWrapped, CodeInvalidFrom, CodeInvalidTo, Assumed,
+		"white space, quotation marks, an apostrophe or <...> stand around the value"},
 	{RuleFromUser, CodeInvalidFrom, 0, Documented,
-		"From has an @ or starts with sip: or sips:; it must be a user name, a number or a client"},
+		"From has an @ (in a client name, this is assumed) or starts with sip: or sips:; it " +
+			"must be a user name, a number or a client"},
 	{RuleFromPhone, CodeInvalidFrom, 0, Documented,
-		"To is a phone number but From is not"},
+		"To is a phone number but From is not; or To is an emergency number and From is of " +
+			"another country (this part is assumed)"},
 	{RuleUserChar, CodeInvalidFrom, 0, Documented,
 		"a user name has a byte other than A-Z a-z 0-9 + - _ ."},
 	{RuleUserLength, CodeInvalidFrom, 0, Assumed,
@@ -211,10 +227,15 @@ var rules = [...]ruleRow{
 	{RuleToRequired, 0, CodeToRequired, Documented,
 		"To is empty"},
 	{RuleSchemeUnknown, CodeInvalidFrom, CodeInvalidTo, Documented,
-		"the parameter does not accept the scheme of the value, such as tel:"},
+		"the parameter does not accept the scheme of the value, such as tel: (for whatsapp:, " +
+			"this is assumed)"},
 	{RuleSchemeMissing, 0, CodeInvalidTo, Documented,
 		"user@host does not start with sip: or sips:"},
-	{RulePhonePlus, 0, CodeInvalidTo, Documented,
+	{RuleSchemeSlashes, 0, CodeInvalidTo, Assumed,
+		"a SIP URI has // after its scheme"},
+	{RulePhoneEmergency, 0, CodeInvalidTo, Assumed,
+		"To is an emergency number, and the parser does not allow those"},
+	{RulePhonePlus, CodeInvalidFrom, CodeInvalidTo, Documented,
 		"a phone number does not start with +"},
 	{RulePhoneZero, CodeInvalidFrom, CodeInvalidTo, Documented,
 		"a phone number has a 0 after the +; calling codes do not start with 0"},
@@ -241,11 +262,13 @@ var rules = [...]ruleRow{
 	{RuleClientParams, CodeInvalidFrom, CodeInvalidTo, Documented,
 		"the parameters of a client are not name=value pairs joined with &, or stand in From"},
 	{RuleSIPUser, 0, CodeInvalidTo, Assumed,
-		"the user of a SIP URI is empty or malformed, or has a control character or a raw ?"},
+		"the user of a SIP URI is empty or malformed, or has a control character or a raw ? ; & " +
+			"/ or comma (a ; may follow a telephone number)"},
 	{RuleSIPPassword, 0, CodeInvalidTo, Assumed,
 		"a SIP URI has a password"},
 	{RuleSIPHost, 0, CodeInvalidTo, Documented,
-		"the host of a SIP URI is missing, or is not a DNS name or an IP address"},
+		"the host of a SIP URI is missing, or is not a DNS name or an IP address (for an " +
+			"underscore, this is assumed)"},
 	{RuleSIPPort, 0, CodeInvalidTo, Documented,
 		"the port of a SIP URI is not a number from 1 to 65535"},
 	{RuleSIPParam, 0, CodeInvalidTo, Documented,
@@ -256,8 +279,8 @@ var rules = [...]ruleRow{
 	{RuleSIPSecure, 0, CodeSIPParameter, Documented,
 		"the secure parameter is not true or false"},
 	{RuleSIPPrivate, 0, CodePrivateAddress, Documented,
-		"the host is an IP address that Twilio cannot reach: private, loopback, link-local, " +
-			"multicast, unspecified, broadcast or shared"},
+		"the host is an IP address that is not globally reachable, such as a private one; or the " +
+			"host is localhost, or a maddr parameter is such a host (these parts are assumed)"},
 	{RuleSIPDomainUser, 0, CodeSIPDomainUser, Documented,
 		"a Twilio SIP domain is dialed without a user"},
 	{RuleSIPDomainEdge, 0, CodeSIPDomainEdge, Documented,
@@ -276,7 +299,7 @@ var rules = [...]ruleRow{
 		"a header is not X-... and not on Twilio's list, so Twilio leaves it out of the call"},
 	{RuleHeaderValue, 0, CodeHeaderValue, Documented,
 		"the value of a header has a control character or a byte that is not ASCII"},
-	{RuleSourceDomain, CodeInvalidFrom, 0, Documented,
+	{RuleSourceDomain, CodeInvalidFrom, CodeInvalidTo, Documented,
 		"the domain of a SIP From cannot be moved into a header of To"},
 }
 

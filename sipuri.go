@@ -2,6 +2,7 @@ package callparams
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -26,27 +27,47 @@ type SIPURI struct {
 	Headers  []Field // such as {"X-Account", "42"}; order and repeats are kept
 }
 
-// A Field is a parameter or a header, decoded. String, GoString and LogValue redact its value; JSON
-// does not.
+// A Field is a parameter or a header, decoded. log/slog, and every verb of fmt but %p and %w,
+// redact its value; JSON does not.
 type Field struct{ Name, Value string }
 
-// String returns the name and the value, with each byte of the value masked.
-func (f Field) String() string { return f.Name + "=" + strings.Repeat("*", len(f.Value)) }
+// String returns the name and the value, with each byte of the value masked. A name with other
+// bytes than letters, digits, dots and hyphens is masked too, and so are four or more digits in a
+// row.
+func (f Field) String() string { return maskName(f.Name) + "=" + strings.Repeat("*", len(f.Value)) }
 
-// GoString returns String, so that %#v shows no value either.
+// Format writes String for every verb. Package fmt does not call it for %p and %w.
+func (f Field) Format(state fmt.State, verb rune) { formatText(state, verb, f.String()) }
+
+// GoString returns String.
 func (f Field) GoString() string { return f.String() }
 
 // LogValue returns String.
 func (f Field) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
+// formatText writes text for a type that has a redacted String. Without a Format method, verbs such
+// as %d would print the fields of the type.
+func formatText(state fmt.State, verb rune, text string) {
+	if verb != 'q' && verb != 'x' && verb != 'X' {
+		verb = 's'
+	}
+	_, _ = fmt.Fprintf(state, fmt.FormatString(state, verb), text)
+}
+
 // ParseSIPURI parses s by the grammar of RFC 3261, with the divergences that the package comment
-// lists, and without Twilio's rules. It decodes escapes once, byte by byte; a + stays a plus.
+// lists, and without Twilio's rules. It decodes escapes once, byte by byte; a + stays a plus. A URI
+// of more than 65535 bytes, which no SIP message over UDP can hold, is refused without being read.
 //
 // An error is an [*Error] with at most 16 problems. A URI that is not too long to be dialed costs
 // at most three allocations: for decoded text, for parameters and for headers.
 func ParseSIPURI(s string) (SIPURI, error) {
-	sc := scanner{text: s}
-	sc.scan()
+	sc := scanner{text: s, pos: sipScheme(s)}
+	if len(s) > maxText {
+		sc.add(RuleSIPLength, maxText, len(s)-maxText,
+			"the URI is longer than 65535 bytes; shorten it")
+	} else {
+		sc.scan()
+	}
 	if sc.found != nil {
 		return SIPURI{}, &Error{complete(sc.found, "", newSubject(s, fixSIPURI))}
 	}
@@ -198,6 +219,9 @@ const (
 
 	// The bytes of the longest SIP URI that Twilio dials.
 	maxURI = maxBeforeHeaders + len("?") + maxHeaders
+
+	// The bytes of the longest text that ParseSIPURI reads.
+	maxText = 1<<16 - 1
 )
 
 // A class is a set of bytes: one bit in each entry of classes. What is raw in a part may stand
@@ -205,28 +229,31 @@ const (
 type class uint32
 
 const (
-	octet       class = 1 << iota // every byte
-	notControl                    // every byte but the ASCII control characters
-	printable                     // ASCII from space to ~
-	alpha                         // a letter
-	digit                         // a digit
-	hexdig                        // a hex digit
-	unreserved                    // what is never escaped
-	builtUser                     // what SIPURI.String leaves raw in a user
-	builtAddr                     // what SIPURI.String leaves raw between brackets
-	sipUser                       // raw in a user
-	dialedUser                    // raw in a user that Twilio dials
-	sipPassword                   // raw in a password
-	hostLabel                     // in a label of a DNS name
-	sipHost                       // in a DNS name
-	sipParam                      // raw in the name or the value of a URI parameter
-	sipHeader                     // raw in the name or the value of a header
-	tokenHeader                   // raw in the name of a header that is a token
-	token                         // in the name of a header field of a SIP message
-	uriScheme                     // in a scheme
-	userName                      // in a bare user name
-	clientName                    // in a client name
-	clientParam                   // raw in the parameters of a client
+	octet          class = 1 << iota // every byte
+	notControl                       // every byte but the ASCII control characters
+	printable                        // ASCII from space to ~
+	alpha                            // a letter
+	digit                            // a digit
+	hexdig                           // a hex digit
+	unreserved                       // what is never escaped
+	builtUser                        // what SIPURI.String leaves raw in a user
+	builtAddr                        // what SIPURI.String leaves raw between brackets
+	sipUser                          // raw in a user
+	dialedUser                       // raw in the user of a To
+	sipPassword                      // raw in a password
+	hostLabel                        // in a label of a DNS name
+	sipHost                          // in a DNS name
+	sipParam                         // raw in the name or the value of a URI parameter
+	sipHeader                        // raw in the name or the value of a header
+	tokenHeader                      // raw in the name of a header that is a token
+	token                            // in the name of a header field of a SIP message
+	uriScheme                        // in a scheme
+	userName                         // in a bare user name
+	clientName                       // in a client name
+	clientParam                      // raw in the parameters of a client
+	phoneDigit                       // in a telephone number of a SIP URI
+	phoneSeparator                   // what people write between the digits of a number
+	wrapping                         // starts or ends a value with something around it
 )
 
 // classes holds the classes of each byte. RFC 3261, section 25.1 defines those of SIP URIs:
@@ -239,6 +266,7 @@ const (
 //	paramchar        = param-unreserved / unreserved / escaped
 //	param-unreserved = "[" / "]" / "/" / ":" / "&" / "+" / "$"
 //	hnv-unreserved   = "[" / "]" / "/" / "?" / ":" / "+" / "$"
+//	phonedigit       = DIGIT / "-" / "." / "(" / ")"    ; RFC 3966, section 3
 //	token            = 1*( alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~" )
 var classes = func() (table [256]class) {
 	add := func(chars string, bits class) {
@@ -259,7 +287,7 @@ var classes = func() (table [256]class) {
 	add(letters+digits, rawInAll|hostLabel|sipHost|builtAddr|token|uriScheme|userName)
 	add(mark, rawInAll)
 	add("&=+$,;?/", sipUser)
-	add("&=+$,;/", dialedUser) // not "?": see RuleSIPUser
+	add("=+$", dialedUser) // not "?;&/,": see RuleSIPUser
 	add("+", builtUser)
 	add("&=+$,", sipPassword)
 	add("-", hostLabel)
@@ -271,6 +299,9 @@ var classes = func() (table [256]class) {
 	add("+-.", uriScheme)
 	add("+-_.", userName)
 	add("?", clientParam)
+	add(digits+"-.()", phoneDigit)
+	add(" ().-/", phoneSeparator)
+	add("\t\n\v\f\r \"'`<>", wrapping)
 	for c := range table {
 		table[c] |= octet
 		if c >= ' ' && c != 0x7f {
@@ -278,6 +309,9 @@ var classes = func() (table [256]class) {
 		}
 		if c >= ' ' && c < 0x7f {
 			table[c] |= printable
+		}
+		if c >= 0x80 {
+			table[c] |= wrapping
 		}
 		if c > ' ' && c < 0x7f && strings.IndexByte("<>#%\"{}|\\^[]`?&", byte(c)) < 0 {
 			table[c] |= clientName | clientParam
@@ -296,6 +330,7 @@ type scanner struct {
 	text  string     // the URI, up to the end of what is being read
 	pos   int        // the next byte to read
 	dial  bool       // apply Twilio's rules for what it dials, beside the grammar
+	built bool       // text comes from SIPURI.String: speak of its parts
 	found []*Problem // in order of offset
 
 	// The parts, if there is no problem: their offsets, and, unless dial is set, the fields as
@@ -305,16 +340,19 @@ type scanner struct {
 	params, headers              []Field
 }
 
-// scan reads text. If dial is set and text is longer than maxURI, it skips the parts that are too
-// long.
+// scan reads text, whose scheme ends at pos; 0 if it has none. If dial is set and text is longer
+// than maxURI, it skips the parts that are too long.
 //
 //	SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 func (sc *scanner) scan() {
 	s := sc.text
-	sc.pos = sipScheme(s)
 	if sc.pos == 0 {
 		sc.refuseScheme()
 		return
+	}
+	if sc.dial && strings.HasPrefix(s[sc.pos:], "//") {
+		sc.add(RuleSchemeSlashes, sc.pos, len("//"), noSlashes)
+		sc.pos += len("//")
 	}
 	sc.user = sc.pos
 	host, query := findParts(s, sc.pos, sc.dial)
@@ -347,6 +385,8 @@ func (sc *scanner) scan() {
 		sc.readHeaders()
 	}
 }
+
+const noSlashes = "a SIP URI does not have // after the scheme; leave it out"
 
 // add notes a problem of the n bytes at off.
 func (sc *scanner) add(rule Rule, off, n int, message string) {
@@ -429,23 +469,29 @@ func (sc *scanner) readUserinfo() {
 		raw, allowed = dialedUser, notControl
 	}
 	end, bad := component(s, start, raw, allowed)
+	if sc.dial && end < len(s) && s[end] == ';' && isTelephone(s[start:end]) {
+		end, bad = readTelephoneParams(s, end)
+	}
 	colon := find(s, end, ':')
 	switch {
+	case colon == start && sc.built:
+		sc.add(RuleSIPUser, start, 0, "the user is empty, but there is a password; write a user")
 	case colon == start:
 		sc.add(RuleSIPUser, start, 0,
 			"the user before the @ is empty; write one, or leave out the @")
-	case end < colon && s[end] == '?':
-		sc.add(RuleSIPUser, end, 1, "the ? before the @ belongs to the user, so the call would go "+
-			"to the host after the @; write %3F in a user and %40 in a header")
+	case sc.dial && end < colon && classes[s[end]]&sipUser != 0:
+		sc.add(RuleSIPUser, end, 1, misplaced(s[end:]))
 	case end < colon:
 		sc.refuseBytes(RuleSIPUser, end, colon, raw)
 	case bad >= 0:
 		sc.add(RuleSIPUser, bad, skipEscapes(s, bad, allowed)-bad,
-			"the user contains an escaped control character; leave it out")
+			"the user contains a control character; leave it out")
 	}
 	sc.userEnd = colon
 	switch {
 	case colon == len(s):
+	case sc.dial && sipScheme(s[start:]) > 0:
+		sc.add(RuleSIPPassword, colon, len(s)-colon, "the scheme stands twice; leave one out")
 	case sc.dial:
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "what stands between : and @ is a "+
 			"password, which would end up in logs; use SipAuthUsername and SipAuthPassword instead")
@@ -454,6 +500,104 @@ func (sc *scanner) readUserinfo() {
 			sc.refuseBytes(RuleSIPPassword, end, len(s), sipPassword)
 		}
 	}
+}
+
+// isTelephone reports whether s is a telephone number that may have parameters: digits with
+// separators, and perhaps a + in front. What looks like an IPv4 address is a host to its reader.
+func isTelephone(s string) bool {
+	digits := strings.TrimPrefix(s, "+")
+	return skip(digits, 0, phoneDigit) == len(digits) &&
+		skipOther(digits, 0, digit) < len(digits) && !holdsIPv4(digits)
+}
+
+// holdsIPv4 reports whether one of the parts of s between - ( ) looks like an IPv4 address: four
+// groups of one to three digits, and perhaps a dot.
+func holdsIPv4(s string) bool {
+	for i := 0; i < len(s); i++ {
+		end := findAny(s, i, "-()")
+		part := strings.TrimSuffix(s[i:end], ".")
+		groups := 0
+		for group := range strings.SplitSeq(part, ".") {
+			if group == "" || len(group) > 3 {
+				groups = 0
+				break
+			}
+			groups++
+		}
+		if groups == 4 {
+			return true
+		}
+		i = end
+	}
+	return false
+}
+
+// readTelephoneParams returns the end of the parameters at i, which belong to a telephone number,
+// and the offset of the first escape of a control character in them, or -1. It stops before a
+// parameter that belongs after the host of the URI, and before what is none.
+//
+//	par    = ";" pname [ "=" pvalue ]    ; RFC 3966, section 3
+//	pname  = 1*( alphanum / "-" )
+//	pvalue = 1*( what a user may have )
+func readTelephoneParams(s string, i int) (end, bad int) {
+	bad = -1
+	for i < len(s) && s[i] == ';' {
+		next, badHere := component(s, i+1, dialedUser, notControl)
+		name, _, _ := strings.Cut(s[i+1:next], "=")
+		if name == "" || skip(name, 0, hostLabel) < len(name) ||
+			hasPrefixFold(name, "x-") || twilioParam(name) != "" {
+			break
+		}
+		if bad < 0 {
+			bad = badHere
+		}
+		i = next
+	}
+	return i, bad
+}
+
+// twilioParam returns the URI parameter that name is, in lower case, if Twilio reads it, or "". The
+// name may have escapes.
+func twilioParam(name string) string {
+	for _, param := range [...]string{"transport", "secure", "edge", "region", "tnx"} {
+		if len(name) >= len(param) && isWord(name, param) {
+			return param
+		}
+	}
+	return ""
+}
+
+// mentionsParam returns the first URI parameter that Twilio reads among the words of s, or "".
+func mentionsParam(s string) string {
+	for i := 0; i < len(s); i++ {
+		end := skip(s, i, alpha)
+		if param := twilioParam(s[i:end]); param != "" {
+			return param
+		}
+		i = end
+	}
+	return ""
+}
+
+// misplaced is the message about s, which stands before the @ of a SIP URI. Its first byte means
+// something else after the host.
+func misplaced(s string) string {
+	const wrong = " before the @ belongs to the user, so the call would go to the host after the " +
+		"@; write an @ in a value as %40, and "
+	c, name := s[0], s[1:findAny(s, 1, "=?;&/,")]
+	mark, param := s[:1], twilioParam(name)
+	switch {
+	case param != "":
+		return "the URI parameter " + param + wrong + "put the parameter after the host"
+	case hasPrefixFold(name, "x-"):
+		return "the header" + wrong + "put the header after the host and a ?"
+	case c == ';':
+		return "the ;" + wrong + "put a parameter after the host; a ; in a user is written %3B"
+	case c == '?' || c == '&':
+		return "the " + mark + wrong + "put a header after the host and a ?; " +
+			mark + " in a user is written " + escape(c)
+	}
+	return "the " + mark + wrong + "write " + mark + " in a user as " + escape(c)
 }
 
 // readHost reads the host, up to the ":" of a port, the ";" of parameters or the end.
@@ -481,7 +625,7 @@ func (sc *scanner) readHost() {
 	case !isName:
 		sc.readAddress(start)
 	case sc.dial:
-		sc.checkDomain(start)
+		sc.checkName(start)
 	}
 }
 
@@ -492,6 +636,9 @@ func (sc *scanner) readAddress(start int) {
 	switch {
 	case host == "":
 		sc.add(RuleSIPHost, start, 0, "the host is missing; write a DNS name or an IP address")
+	case !ok && host[0] == '[' && sc.built:
+		sc.add(RuleSIPHost, start, len(host), "the host is not a DNS name or an IP address; "+
+			"leave out brackets, a zone and a port")
 	case !ok && host[0] == '[':
 		sc.add(RuleSIPHost, start, len(host),
 			"the brackets must hold an IPv6 address without a zone")
@@ -507,11 +654,16 @@ func (sc *scanner) readAddress(start int) {
 // refuseHostBytes refuses the bytes at bad, which cannot stand in a host that ends at pos.
 func (sc *scanner) refuseHostBytes(bad int) {
 	s := sc.text[:sc.pos]
-	message := "the host contains " + describe(s[bad])
+	c, _ := decodeAt(s, bad) // a host cannot have escapes, but SIPURI.String writes them
+	message := "the host contains " + describe(c)
 	switch {
 	case s[bad-1] == ']':
 		message = "the IPv6 address has " + describe(s[bad]) + " after its ]; " +
 			"only :port, parameters or headers can follow"
+	case classes[c]&sipHost != 0:
+		message = "the host contains an escape; write the character itself"
+	case sc.host == sc.user && s[sc.host] == '+':
+		message = "a number stands where the host belongs; write sip:number@host"
 	case s[bad] == '&':
 		message += "; put ; before a parameter and ? before the first header"
 	case s[bad] == '@':
@@ -519,7 +671,11 @@ func (sc *scanner) refuseHostBytes(bad int) {
 	default:
 		message += "; use only letters, digits, - and ."
 	}
-	sc.add(RuleSIPHost, bad, max(1, skipOther(s, bad, sipHost)-bad), message)
+	problem := newProblem(RuleSIPHost, bad, max(1, skipOther(s, bad, sipHost)-bad), message)
+	if c == '_' {
+		problem.basis = Assumed
+	}
+	sc.addProblem(problem)
 }
 
 // scanHostname returns the end of the DNS name that starts at i, and whether it is one.
@@ -558,21 +714,102 @@ func parseAddr(host string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Zone() == "" && addr.Is6() == bracket
 }
 
-// sharedSpace belongs to carrier-grade NAT: RFC 6598.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+// These networks are not globally reachable by IANA's registries of special-purpose addresses; the
+// methods of netip.Addr know the others. Documentation space is left out: tests use it. 192.0.0.0/24
+// counts as a whole.
+var (
+	reserved = prefixes("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15",
+		"240.0.0.0/4", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "5f00::/16", "fec0::/10")
 
-// isPrivate reports whether Twilio refuses to dial addr. Documentation space is not private.
-func isPrivate(addr netip.Addr) bool {
-	addr = addr.Unmap()
-	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() ||
-		addr.IsMulticast() || addr.IsUnspecified() || sharedSpace.Contains(addr) ||
-		addr == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	globalUnicast = netip.MustParsePrefix("2000::/3")  // all reachable, but for:
+	protocols     = netip.MustParsePrefix("2001::/23") // which is not, but for:
+	reachable     = prefixes("2001:1::1/128", "2001:1::2/128", "2001:1::3/128", "2001:3::/32",
+		"2001:4:112::/48", "2001:20::/28", "2001:30::/28")
+)
+
+// The addresses of these networks hold an IPv4 address: in 6to4 (RFC 3056) after two bytes, in the
+// others at the end (mapped and compatible: RFC 4291; translated: RFC 2765; NAT64: RFC 6052).
+var (
+	sixToFour = netip.MustParsePrefix("2002::/16")
+	embedding = prefixes("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+)
+
+func prefixes(texts ...string) (list []netip.Prefix) {
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
 }
 
-// checkDomain checks the DNS name from start to pos if it is a SIP domain of Twilio:
-// NAME.sip.twilio.com, or NAME.sip.R.twilio.com with a region or an edge R.
-func (sc *scanner) checkDomain(start int) {
-	name, ok := cutSuffixFold(strings.TrimSuffix(sc.text[start:sc.pos], "."), ".twilio.com")
+func containsAddr(list []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPrivate reports whether Twilio cannot reach addr, which has no zone. An IPv4 address inside an
+// IPv6 address counts as the IPv4 address.
+func isPrivate(addr netip.Addr) bool {
+	addr = unembed(addr)
+	if globalUnicast.Contains(addr) { // as most IPv6 addresses are
+		return protocols.Contains(addr) && !containsAddr(reachable, addr)
+	}
+	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() ||
+		addr.IsMulticast() || containsAddr(reserved, addr)
+}
+
+// unembed returns the IPv4 address inside addr, or addr. That of :: and ::1 is in 0.0.0.0/8.
+func unembed(addr netip.Addr) netip.Addr {
+	switch b := addr.As16(); {
+	case sixToFour.Contains(addr):
+		return netip.AddrFrom4([4]byte(b[2:]))
+	case containsAddr(embedding, addr):
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return addr.Unmap()
+}
+
+// isLocalhost reports whether name, which does not end with a dot, is localhost or a name under it:
+// RFC 6761, section 6.3.
+func isLocalhost(name string) bool {
+	rest, ok := cutSuffixFold(name, "localhost")
+	return ok && (rest == "" || rest[len(rest)-1] == '.')
+}
+
+// checkMaddr checks the value of a maddr parameter, from off to pos: it is dialed instead of the
+// host. An escape in it costs an allocation.
+func (sc *scanner) checkMaddr(off int) {
+	d := newDecoder(sc.text[off:sc.pos])
+	host := d.decode(sc.text[off:sc.pos])
+	end, isName := scanHostname(host, 0)
+	isName = isName && end == len(host)
+	addr, isAddr := netip.Addr{}, false
+	if !isName {
+		addr, isAddr = parseAddr(host)
+	}
+	switch {
+	case isName && isLocalhost(strings.TrimSuffix(host, ".")) || isAddr && isPrivate(addr):
+		sc.addProblem(newProblem(RuleSIPPrivate, off, sc.pos-off, "the maddr parameter is a host "+
+			"that Twilio cannot reach; use a public one").assumed())
+	case !isName && !isAddr:
+		sc.addProblem(newProblem(RuleSIPParam, off, sc.pos-off, "the maddr parameter is not a DNS "+
+			"name or an IP address; check its spelling").assumed())
+	}
+}
+
+// checkName checks the DNS name from start to pos. A SIP domain of Twilio is NAME.sip.twilio.com,
+// or NAME.sip.R.twilio.com with a region or an edge R.
+func (sc *scanner) checkName(start int) {
+	host := strings.TrimSuffix(sc.text[start:sc.pos], ".")
+	if isLocalhost(host) {
+		sc.addProblem(newProblem(RuleSIPPrivate, start, sc.pos-start,
+			"localhost is not a host that Twilio can reach; use a public one").assumed())
+		return
+	}
+	name, ok := cutSuffixFold(host, ".twilio.com")
 	if !ok {
 		return
 	}
@@ -663,9 +900,11 @@ func (sc *scanner) readParam(names *nameSet) {
 	case end < len(s) && s[end] != ';':
 		sc.pos = find(s, end, ';')
 		sc.refuseBytes(RuleSIPParam, end, sc.pos, sipParam)
+	case name == "" && (hasValue || sc.built):
+		sc.add(RuleSIPParam, start, 0, "a URI parameter has no name; write one")
 	case name == "":
 		sc.add(RuleSIPParam, start, 0,
-			"the name of a URI parameter is missing; write one, or leave out the ;")
+			"a URI parameter is missing after the ';'; write one, or leave out the ;")
 	case hasValue && valueAt == end:
 		sc.add(RuleSIPParam, end, 0,
 			"the value of a URI parameter is missing; write one, or leave out the =")
@@ -673,7 +912,7 @@ func (sc *scanner) readParam(names *nameSet) {
 		sc.add(RuleSIPParam, start, len(name), "this URI parameter appears twice; leave one out")
 	case bad >= 0:
 		sc.addProblem(newProblem(RuleSIPParam, bad, skipEscapes(s, bad, allowed)-bad,
-			"a URI parameter contains an escaped control character; leave it out").assumed())
+			"a URI parameter contains a control character; leave it out").assumed())
 	case sc.dial:
 		sc.checkParam(name, valueAt)
 	case sc.found == nil:
@@ -684,7 +923,8 @@ func (sc *scanner) readParam(names *nameSet) {
 	}
 }
 
-// checkParam checks the value of a parameter, from off to pos, if Twilio has a list of its values.
+// checkParam checks the value of a parameter, from off to pos, if Twilio has a list of its values
+// or it replaces the host.
 func (sc *scanner) checkParam(name string, off int) {
 	value := sc.text[off:sc.pos]
 	var rule Rule
@@ -700,6 +940,9 @@ func (sc *scanner) checkParam(name string, off int) {
 			return
 		}
 		rule, message = RuleSIPSecure, "the secure parameter must be true or false"
+	case isWord(name, "maddr"):
+		sc.checkMaddr(off)
+		return
 	default:
 		return
 	}
@@ -809,11 +1052,15 @@ func (sc *scanner) readHeader() {
 			sc.add(RuleHeaderTwiML, start-1, len("&amp;"),
 				"&amp; belongs in XML, such as TwiML; write & between headers, and %26 in a value")
 		} else {
-			sc.refuseBytes(RuleHeaderSyntax, end, sc.pos, sipHeader)
+			sc.refuseHeader(start, end)
 		}
+	case name == "" && sc.built:
+		sc.add(RuleHeaderSyntax, start, 0, "a header has no name; write one")
 	case name == "":
 		sc.add(RuleHeaderSyntax, start, 0,
 			"the name of a header is missing; write name=value, or leave out the ? or &")
+	case !hasValue && twilioParam(name) != "":
+		sc.add(RuleHeaderSyntax, end, 0, sc.notSent(name))
 	case !hasValue:
 		sc.add(RuleHeaderSyntax, end, 0,
 			"the = of a header is missing; write name=value, and an & in a value as %26")
@@ -822,13 +1069,12 @@ func (sc *scanner) readHeader() {
 		sc.add(RuleHeaderName, badName, width, "the name of a header contains "+describe(c)+
 			"; use letters, digits and - . ! * _ + ' ~")
 	case sc.dial && !isSent(name):
-		sc.add(RuleHeaderAllowed, start, len(name), "Twilio leaves this header out of the call; "+
-			"use X-... (but not X-Twilio...), User-to-User, Remote-Party-ID, "+
-			"P-Preferred-Identity or P-Called-Party-ID")
+		sc.add(RuleHeaderAllowed, start, len(name), sc.notSent(name))
 	case badValue >= 0:
 		c, _ := decodeAt(s, badValue)
 		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
-			"the value of a header contains "+describe(c)+"; use printable ASCII")
+			"the value of "+sc.describeHeader(name, "a header")+" contains "+describe(c)+
+				"; use printable ASCII")
 	case !sc.dial && sc.found == nil:
 		if sc.headers == nil {
 			sc.headers = makeFields(s[start:], "&")
@@ -864,38 +1110,92 @@ func isSent(name string) bool {
 		isWord(name, "p-preferred-identity") || isWord(name, "p-called-party-id")
 }
 
-// refuseBytes refuses what stands at off in a part that ends at end: bytes that are not in raw,
-// or a % without two hex digits after it. The rule tells which part it is.
+// maxNamed is how many problems may name their header: a message of its own costs time.
+const maxNamed = 2
+
+// notSent is the message about a header of that name, which isSent does not report.
+func (sc *scanner) notSent(name string) string {
+	const advice = " out of the call; use X-... (but not X-Twilio...), User-to-User, " +
+		"Remote-Party-ID, P-Preferred-Identity or P-Called-Party-ID"
+	if len(sc.found) >= maxNamed {
+		return "Twilio leaves this header" + advice
+	}
+	if param := twilioParam(name); param != "" {
+		return param + " is a URI parameter and not a header; write ;" + param + "=... before the ?"
+	}
+	return "Twilio leaves " + sc.describeHeader(name, "this header") + advice
+}
+
+// describeHeader names a header for a message: by its name, if that is plain. A value that was not
+// escaped can make a part of itself look like a name.
+func (sc *scanner) describeHeader(name, otherwise string) string {
+	if len(sc.found) < maxNamed && isShown(name) {
+		return "the header " + name
+	}
+	return otherwise
+}
+
+// refuseBytes refuses what stands at off in a user, a password or a URI parameter that ends at end:
+// bytes that are not in raw, or a % without two hex digits after it. The rule tells which part.
 func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
-	part, separator := "the user", ""
+	part := "the user"
 	switch rule {
 	case RuleSIPPassword:
 		part = "the password"
 	case RuleSIPParam:
-		part, separator = "a URI parameter", "; put ; between parameters, or"
-	case RuleHeaderSyntax:
-		part, separator = "a header", "; put & between headers, or"
+		part = "a URI parameter"
 	}
-	s := sc.text[:end]
-	c := s[off]
-	if c == '%' {
-		sc.add(rule, off, 1, plainPercent(part))
-		return
-	}
+	c, n := sc.text[off], runLen(sc.text[:end], off, raw)
 	message := part + " contains " + describe(c)
 	switch {
-	case c == ';' && rule == RuleHeaderSyntax:
-		message += "; put URI parameters before the ?, or write it as %3B"
-	case (c == ',' || c == '=') && separator != "":
-		message += separator + " write it as " + escape(c)
-	case c == ' ':
-		message += "; leave it out, or write it as %20"
-	case classes[c]&printable != 0 || c >= 0x80 && rule != RuleHeaderSyntax:
-		message += escapeAdvice(c)
-	default:
+	case c == '%':
+		message = plainPercent(part)
+	case rule == RuleSIPParam && (c == ',' || c == '='):
+		message += "; put ; between parameters"
+		if mentionsParam(sc.text[off:end]) == "" {
+			message += ", or write it as " + escape(c)
+		}
+	case rule == RuleSIPParam && (c == ' ' || c == '"'),
+		rule == RuleSIPUser && c == ' ' && (off == sc.user || off+n == end):
 		message += "; leave it out"
+	default:
+		message += escapeAdvice(c)
 	}
-	sc.add(rule, off, min(skipOther(s, off, raw), find(s, off, '%'))-off, message)
+	sc.add(rule, off, n, message)
+}
+
+// refuseHeader refuses what stands at off in the header from start to pos.
+func (sc *scanner) refuseHeader(start, off int) {
+	s, header := sc.text[:sc.pos], "a header"
+	if name, _, ok := strings.Cut(s[start:off], "="); ok {
+		header = sc.describeHeader(name, header)
+	}
+	message := header + " contains " + describe(s[off])
+	param := mentionsParam(s[start:])
+	switch c := s[off]; {
+	case param != "" && strings.IndexByte(";,=? ", c) >= 0:
+		message = "the URI parameter " + param + " stands among the headers; write it before the ?"
+	case c == '%':
+		message = plainPercent(header)
+	case c == ';':
+		message += "; put URI parameters before the ?, and write a ; in a value as %3B"
+	case c == ',' || c == '=':
+		message += "; put & between headers, or write it as " + escape(c)
+	case c >= 0x80: // even escaped, a header cannot have it
+		message += "; leave it out"
+	default:
+		message += escapeAdvice(c)
+	}
+	sc.add(RuleHeaderSyntax, off, runLen(s, off, sipHeader), message)
+}
+
+// runLen returns the length of the run from off of bytes that are not in raw: 1 for a %, which is
+// refused alone.
+func runLen(s string, off int, raw class) int {
+	if s[off] == '%' {
+		return 1
+	}
+	return min(skipOther(s, off, raw), find(s, off, '%')) - off
 }
 
 // plainPercent is the message about a % without two hex digits after it.
@@ -905,8 +1205,15 @@ func plainPercent(part string) string {
 
 // escapeAdvice says how to write c, which may stand there as an escape.
 func escapeAdvice(c byte) string {
-	if c >= 0x80 {
+	switch {
+	case c == '{' || c == '}':
+		return "; fill in the template, or write it as " + escape(c)
+	case c == ' ':
+		return "; leave it out, or write it as %20"
+	case c >= 0x80:
 		return "; write each of its bytes as % and two hex digits"
+	case classes[c]&printable == 0:
+		return "; leave it out"
 	}
 	return "; write it as " + escape(c)
 }
@@ -914,8 +1221,10 @@ func escapeAdvice(c byte) string {
 // escape returns the escape of c.
 func escape(c byte) string { return string(appendEscaped(nil, string([]byte{c}), 0)) }
 
-// suggestSIP returns the one candidate for a refused SIP URI: with the missing scheme, with & for
-// &amp;, or with ; between parameters. It returns "" or s if there is none.
+// suggestSIP returns the one candidate for a refused SIP URI: with the missing scheme; without
+// the // after it or a second one; with ; between parameters and & between headers; with each
+// parameter of Twilio's before the "?" and each header of Twilio's after it; without an empty
+// parameter or header. It returns "" if there is none.
 func suggestSIP(s string) string {
 	scheme := sipScheme(s)
 	if scheme == 0 {
@@ -924,16 +1233,73 @@ func suggestSIP(s string) string {
 		}
 		return "sip:" + s
 	}
+	tail := strings.TrimPrefix(s[scheme:], "//")
+	s = s[:scheme] + tail[sipScheme(tail):]
 	host, query := findParts(s, scheme, false)
-	if headers := strings.ReplaceAll(s[query:], "&amp;", "&"); len(headers) < len(s)-query {
-		return s[:query] + headers
+	end := findAny(s[:query], host, ";&")
+	params, headers, ok := sortParams(s[end:query])
+	if !ok {
+		return ""
 	}
-	for i, part := range strings.Split(s[host:query], "&") {
-		if name, _, _ := strings.Cut(part, ";"); i > 0 && !strings.Contains(name, "=") {
-			return "" // perhaps part of a value
+	moved, rest := sortHeaders(strings.TrimPrefix(s[query:], "?"))
+	return s[:end] + join(";", ";", append(params, moved...)) +
+		join("?", "&", append(headers, rest...))
+}
+
+// sortParams splits text, which starts with the separator before the first parameter, or is "".
+// Fields that were joined with & are split too, if that cannot be part of a value: a header of
+// Twilio's among them belongs after the "?". It reports false if it may be part of a value.
+func sortParams(text string) (params, headers []string, ok bool) {
+	for i, part := range strings.Split(strings.ReplaceAll(text, "&amp;", "&"), ";") {
+		part = strings.TrimSpace(part)
+		if i > 0 && strings.Count(part, "=") < 2 {
+			params = append(params, part)
+			continue
+		}
+		for j, field := range strings.Split(part, "&") { // also before the first ;
+			name, _, hasValue := strings.Cut(field, "=")
+			switch {
+			case j > 0 && !hasValue:
+				return nil, nil, false
+			case j > 0 && isSent(name):
+				headers = append(headers, field)
+			default:
+				params = append(params, field)
+			}
 		}
 	}
-	return s[:host] + strings.ReplaceAll(s[host:query], "&", ";") + s[query:]
+	return params, headers, true
+}
+
+// sortHeaders splits text at each &, &amp; and ;. A parameter of Twilio's belongs before the "?".
+func sortHeaders(text string) (params, headers []string) {
+	isParam := func(part string) bool {
+		name, _, _ := strings.Cut(strings.TrimSpace(part), "=")
+		return twilioParam(name) != ""
+	}
+	for header := range strings.SplitSeq(strings.ReplaceAll(text, "&amp;", "&"), "&") {
+		parts := strings.Split(header, ";")
+		for _, part := range parts {
+			if isParam(part) {
+				params = append(params, strings.TrimSpace(part))
+			}
+		}
+		kept := slices.DeleteFunc(parts, isParam)
+		if len(kept) < len(parts) {
+			kept = slices.DeleteFunc(kept, func(part string) bool { return part == "" })
+		}
+		headers = append(headers, strings.Join(kept, ";"))
+	}
+	return params, headers
+}
+
+// join joins the fields that are not empty, after prefix; it returns "" if there are none.
+func join(prefix, separator string, fields []string) string {
+	fields = slices.DeleteFunc(fields, func(field string) bool { return field == "" })
+	if len(fields) == 0 {
+		return ""
+	}
+	return prefix + strings.Join(fields, separator)
 }
 
 // fixSIPURI returns the fix for a text that ParseSIPURI refused.
@@ -1101,6 +1467,9 @@ func findAny(s string, i int, chars string) int {
 	return len(s)
 }
 
+// isDigits reports whether s consists of digits.
+func isDigits(s string) bool { return skip(s, 0, digit) == len(s) }
+
 // lower returns c with an ASCII letter in lower case.
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
@@ -1161,10 +1530,12 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && equalFold(s[:len(prefix)], prefix)
 }
 
-// cutSuffixFold returns s without suffix, and whether s ends with it, in any case.
+// cutSuffixFold returns s without suffix, which is in lower case, and whether s ends with it, in
+// any case.
 func cutSuffixFold(s, suffix string) (rest string, ok bool) {
 	n := len(s) - len(suffix)
-	if n < 0 || !equalFold(s[n:], suffix) {
+	if n < 0 || lower(s[len(s)-1]) != suffix[len(suffix)-1] || // most end differently
+		!equalFold(s[n:], suffix) {
 		return s, false
 	}
 	return s[:n], true
@@ -1191,9 +1562,9 @@ func describe(c byte) string {
 }
 
 // redact masks s, each byte by one *. What stays shows the structure and identifies nobody: the
-// scheme; the + and, if a number has 7 digits or more, its last two; a host with a user in front
-// or with a dot in it; a port; the names of parameters and of X- headers, and the punctuation
-// around them. It goes by punctuation alone, because what it masks may be malformed in any way.
+// scheme; the + and, if a number has 7 digits or more, its last two; a host with a user in front,
+// and its port; the names of parameters and of X- headers, and the punctuation around them. It
+// goes by punctuation alone, because what it masks may be malformed in any way.
 func redact(s string) string {
 	m := mask{s, bytes.Repeat([]byte{'*'}, len(s))}
 	at := strings.IndexByte(s, '@')
@@ -1244,7 +1615,7 @@ func (m mask) sip(scheme, at int) {
 	} else {
 		end = findAny(m.text, host, ":;?")
 	}
-	known := m.host(host, end, at >= 0)
+	known := m.host(host, end, at > scheme)
 	if strings.HasPrefix(m.text[end:], ":") {
 		m.out[end] = ':'
 		end++
@@ -1253,19 +1624,21 @@ func (m mask) sip(scheme, at int) {
 			m.show(end, to)
 		}
 	}
-	m.fields(end)
+	m.fields(end, known)
 }
 
-// host shows the host from..to, if it is one, and reports whether it is. A word without a dot, in a
-// URI without a user, may well be the user of a URI that lacks its host.
+// host shows the host from..to, if it is one, and reports whether it is. What stands in a URI
+// without a user may well be the user of a URI that lacks its host.
 func (m mask) host(from, to int, hasUser bool) bool {
 	name := m.text[from:to]
 	_, isAddr := parseAddr(name)
 	end, isName := scanHostname(name, 0)
 	switch {
+	case !hasUser:
+		return false
 	case isAddr:
 		m.show(from, to)
-	case isName && end == len(name) && (hasUser || strings.Contains(name, ".")):
+	case isName && end == len(name):
 		m.showName(from, to)
 	default:
 		return false
@@ -1274,14 +1647,14 @@ func (m mask) host(from, to int, hasUser bool) bool {
 }
 
 // fields shows what separates the parameters and headers from the offset from, and their names.
-// Of headers, it shows only names that start with X- and have a value: any other may be part of a
-// value that was not escaped.
-func (m mask) fields(from int) {
+// Of parameters, it shows names only after a known host. Of headers, it shows only names that
+// start with X- and have a value: any other may be part of a value that was not escaped.
+func (m mask) fields(from int, known bool) {
 	m.showBytes(from, ";?&=")
 	query := find(m.text, from, '?')
 	for i := from; i < query; {
 		end := findAny(m.text[:query], i+1, ";&=")
-		if m.text[i] == ';' && isPlain(m.text[i+1:end]) {
+		if known && m.text[i] == ';' && isPlain(m.text[i+1:end]) {
 			m.showName(i+1, end)
 		}
 		i = end
@@ -1295,6 +1668,33 @@ func (m mask) fields(from int) {
 		}
 		i = end
 	}
+}
+
+// maskName returns name as redact shows the name of a parameter.
+func maskName(name string) string {
+	m := mask{name, bytes.Repeat([]byte{'*'}, len(name))}
+	if isPlain(name) {
+		m.showName(0, len(name))
+	}
+	return string(m.out)
+}
+
+// isShown reports whether a message may show the name of a header: it is plain, not too long to
+// read, and without longNumber digits in a row.
+func isShown(name string) bool {
+	const longest = 64
+	digits := 0
+	for i := range len(name) {
+		if classes[name[i]]&digit == 0 {
+			digits = 0
+		} else {
+			digits++
+		}
+		if digits == longNumber || classes[name[i]]&userName == 0 {
+			return false
+		}
+	}
+	return name != "" && len(name) <= longest
 }
 
 // isPlain reports whether s consists of letters, digits, dots and hyphens.
@@ -1312,11 +1712,14 @@ func (m mask) showBytes(from int, chars string) {
 	}
 }
 
-// showName shows the name from..to, but not four or more digits in a row: they may be a number.
+// longNumber is how many digits in a row may be a phone number.
+const longNumber = 4
+
+// showName shows the name from..to, but no longNumber or more digits in a row.
 func (m mask) showName(from, to int) {
 	for i := from; i < to; {
 		end := skip(m.text[:to], i, digit)
-		if end-i < 4 {
+		if end-i < longNumber {
 			m.show(i, end)
 		}
 		if i = end; i < to {

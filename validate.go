@@ -11,7 +11,8 @@
 // An error is an [*Error]. It lists the problems, each with its rule, Twilio's code, the bytes
 // that are wrong and, if there is exactly one candidate, the fix.
 //
-// No error shows a user, a number or the value of a header, in any form. Neither does a value of
+// An error may name a header, a calling code and how many digits a number has. No error shows a
+// user, a number or the value of a header, in any form. Neither does a value of
 // this package that is printed with %#v or logged with log/slog. String of From, To and SIPURI
 // shows everything, because it is the text for the wire; String of Request, Call and Field does
 // not. In the clear are also JSON, exported fields, and what a method returns whose comment says
@@ -24,6 +25,7 @@
 //   - A port of 0 or above 65535 is refused; the ABNF has no limit. Leading zeros are accepted.
 //   - A URI parameter that appears twice is refused, as the prose of section 19.1.1 says. Names are
 //     decoded before they are compared, and case does not matter.
+//   - A URI of more than 65535 bytes is refused, as no SIP message over UDP can hold it.
 //   - Every URI parameter is read as other-param. The bare % and the backquote, which token would
 //     allow in the values of transport, user and method, are refused.
 //
@@ -33,10 +35,14 @@
 package callparams
 
 import (
+	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers/v2"
 )
@@ -59,9 +65,13 @@ const (
 
 	// KindUser is a bare user name, such as alice. Only a From can be one.
 	KindUser
+
+	// KindEmergency is an emergency number, such as 911. Only a To can be one, and only if
+	// [Parser.Emergency] is set.
+	KindEmergency
 )
 
-// String returns "phone", "client", "sip" or "user", and "invalid" for any other Kind.
+// String returns "phone", "client", "sip", "user" or "emergency", and "invalid" for any other Kind.
 func (k Kind) String() string {
 	switch k {
 	case KindPhone:
@@ -72,6 +82,8 @@ func (k Kind) String() string {
 		return "sip"
 	case KindUser:
 		return "user"
+	case KindEmergency:
+		return "emergency"
 	}
 	return "invalid"
 }
@@ -87,7 +99,8 @@ type NumberCheck int8
 
 const (
 	// Shape checks the form of E.164: a +, a digit from 1 to 9, and 2 to 15 digits in all. In To,
-	// and in a From beside a phone number, it also refuses the numbers of withheld callers.
+	// and in a From beside a phone number, it also refuses the numbers of withheld callers. In To
+	// it also refuses emergency numbers, unless the parser allows them.
 	Shape NumberCheck = -1
 
 	// Possible also checks that the calling code is assigned, that the number has a valid length
@@ -125,12 +138,12 @@ type From struct{ text string }
 // texts are equal. The zero To is not valid.
 type To struct{ text string }
 
-// A Request holds the two parameters as they were given. Its fields are personal data: String,
-// GoString and LogValue redact them; JSON does not.
+// A Request holds the two parameters as they were given. Its fields are personal data. log/slog,
+// and every verb of fmt but %p and %w, redact them; JSON does not.
 type Request struct{ From, To string }
 
-// A Call is a checked pair. The zero Call is not valid. String, GoString and LogValue redact it.
-// Its JSON is {}: marshal its From and its To.
+// A Call is a checked pair. The zero Call is not valid. log/slog, and every verb of fmt but %p and
+// %w, redact it. Its JSON is {}: marshal its From and its To.
 type Call struct {
 	from From
 	to   To
@@ -140,6 +153,14 @@ type Call struct {
 // use it. A Parser is safe for concurrent use.
 type Parser struct {
 	Numbers NumberCheck // how much a phone number is checked
+
+	// Emergency accepts emergency numbers, alone (911) or after + and the calling code (+1911), of
+	// the countries where Twilio places emergency calls: Australia, Austria, Canada, France,
+	// Germany, Ireland, Italy, Malaysia, New Zealand, the Philippines, Thailand, the United Kingdom
+	// and the United States; and 933, Twilio's test number. From must be a phone number with the
+	// calling code of such a country (+1 covers the Caribbean too). Unless an address is registered
+	// for From, such a call can cost a high fee: see Twilio's pages about emergency calling.
+	Emergency bool
 }
 
 // ParseFrom parses s as a From, with the zero [Parser].
@@ -169,18 +190,22 @@ func must[T any](v T, err error) T {
 // An error is an [*Error] with one problem. An accepted From costs no allocation.
 func (p Parser) ParseFrom(s string) (From, error) {
 	if problem := checkFrom(s); problem != nil {
-		return From{}, &Error{complete(one(problem), paramFrom, newSubject(s, fixFrom))}
+		fix := func(s string) (string, bool) {
+			return fixFrom(s, func(from string) bool { return checkFrom(from) == nil })
+		}
+		return From{}, &Error{complete(one(problem), paramFrom, newSubject(s, fix))}
 	}
 	return From{s}, nil
 }
 
 // ParseTo parses s as a To: a phone number in E.164 form that p.Numbers accepts; "client:" and a
-// client identity, which "?" and parameters may follow; or a SIP URI that Twilio dials. It does not
-// trim s.
+// client identity, which "?" and parameters may follow; a SIP URI that Twilio dials; or, if
+// p.Emergency is set, an emergency number. It does not trim s.
 //
 // An error is an [*Error] with at most 16 problems. An accepted To costs no allocation, unless
 // the number needs a metadata lookup: at the level Assigned, if a 0 follows the calling code (as
-// in Italy), and the first time that a process meets a calling code.
+// in Italy), and the first time that a process meets a calling code. A maddr parameter that has
+// escapes allocates too.
 func (p Parser) ParseTo(s string) (To, error) {
 	if found := p.checkTo(s); found != nil {
 		return To{}, &Error{complete(found, paramTo, newSubject(s, p.fixTo))}
@@ -189,17 +214,14 @@ func (p Parser) ParseTo(s string) (To, error) {
 }
 
 // Parse parses both parameters, and checks what each demands of the other: if To is a phone number,
-// From must be a different phone number that p.Numbers accepts.
+// From must be a different phone number that p.Numbers accepts. For an emergency number, see
+// [Parser.Emergency].
 //
 // An error is an [*Error]. It lists the problems of To before those of From, because Twilio
 // checks the syntax of To first. An accepted pair allocates only where [Parser.ParseTo] says.
 func (p Parser) Parse(r Request) (Call, error) {
-	to, from := p.checkTo(r.To), checkFrom(r.From)
-	toPhone := isPhone(r.To)
-	if toPhone && from == nil {
-		from = p.checkCaller(r.From)
-	}
-	if toPhone && from == nil && r.From == r.To { // so To has no problem either
+	to, from := p.checkTo(r.To), p.checkFromBeside(r.From, r.To)
+	if from == nil && to == nil && isPhone(r.To) && r.From == r.To {
 		to = one(newProblem(RuleSameParty, 0, len(r.To),
 			"this is the same phone number as From; call another number"))
 	}
@@ -208,17 +230,18 @@ func (p Parser) Parse(r Request) (Call, error) {
 	}
 	fixPairTo := func(s string) (string, bool) {
 		fix, ok := p.fixTo(s)
-		if !ok || fix == r.From {
-			return "", false
-		}
-		return fix, true
+		return fix, ok && fix != r.From
 	}
 	fixPairFrom := func(s string) (string, bool) {
-		fix, ok := fixFrom(s)
-		if !ok || fix == r.To || toPhone && p.checkCaller(fix) != nil {
-			return "", false
+		beside := r.To
+		if p.checkTo(r.To) != nil {
+			if fix, ok := fixPairTo(r.To); ok {
+				beside = fix
+			}
 		}
-		return fix, true
+		return fixFrom(s, func(from string) bool {
+			return from != beside && p.checkFromBeside(from, beside) == nil
+		})
 	}
 	return Call{}, &Error{append(
 		complete(to, paramTo, newSubject(r.To, fixPairTo)),
@@ -245,9 +268,9 @@ const SourceDomainHeader = "X-Source-Domain"
 // and the headers of From, because the request has no place for them. It returns r unchanged if
 // From does not start with sip: or sips:.
 //
-// It fails with an [*Error] and the zero Request in these cases: From is malformed, its user is
-// not a phone number or a user name, [ParseTo] does not accept To as a SIP URI, To has an
-// X-Source-Domain header already, or its headers would become too long.
+// It fails with an [*Error] and the zero Request in these cases: From is malformed or longer than
+// 1278 bytes, its user is not a phone number or a user name, [ParseTo] does not accept To, To is
+// not a SIP URI or has an X-Source-Domain header already, or its headers would become too long.
 //
 // See "Can I Customize the SIP From Domain for Outbound API Calls?" among Twilio's support
 // articles.
@@ -255,46 +278,97 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	if sipScheme(r.From) == 0 {
 		return r, nil
 	}
-	refuse := func(reason string) (Request, error) {
-		found := one(newProblem(RuleSourceDomain, 0, len(r.From),
-			"the domain cannot be moved to To: "+reason))
-		return Request{}, &Error{complete(found, paramFrom, newSubject(r.From, nil))}
+	from, found := splitSource(r.From)
+	if found != nil {
+		return Request{}, refuseMove(found, paramFrom, r.From)
 	}
-	from, err := ParseSIPURI(r.From)
-	if err != nil {
-		return refuse("this SIP URI is malformed; correct it first")
-	}
-	if user, err := ParseFrom(from.User); err != nil || user.Kind() == KindClient {
-		return refuse("its user must be a phone number or a user name; write sip:user@domain")
-	}
-	if sipScheme(r.To) == 0 {
-		return refuse("only a SIP URI carries headers; use one in To")
-	}
-	to, err := ParseTo(r.To)
-	if err != nil {
+	if _, err := ParseTo(r.To); err != nil {
 		return Request{}, err
 	}
-	uri, _ := to.SIPURI()
-	for _, h := range uri.Headers {
-		if equalFold(h.Name, SourceDomainHeader) {
-			return refuse("To has an " + SourceDomainHeader + " header already; remove it")
+	if sipScheme(r.To) == 0 {
+		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, 0, len(r.To),
+			"only a SIP URI carries headers; use one here")), paramTo, r.To)
+	}
+	query := find(r.To, 0, '?')
+	for i := query; i < len(r.To); i = find(r.To, i, '&') {
+		i++
+		name, _, _ := strings.Cut(r.To[i:], "=")
+		if isWord(name, "x-source-domain") {
+			return Request{}, refuseMove(one(newProblem(RuleSourceDomain, i, len(name),
+				"there is an "+SourceDomainHeader+" header already; remove it")), paramTo, r.To)
 		}
 	}
 	separator := "?"
-	if len(uri.Headers) > 0 {
+	if query < len(r.To) {
 		separator = "&"
 	}
 	moved := r.To + separator + string(appendField(nil, Field{SourceDomainHeader, from.Host}))
 	if _, err := ParseTo(moved); err != nil {
-		return refuse("the headers of To would be too long; shorten them")
+		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, len(r.To), 0,
+			"with the domain of From, the headers are longer than 1023 bytes; shorten them")),
+			paramTo, r.To)
 	}
 	return Request{from.User, moved}, nil
+}
+
+// refuseMove returns the error of MoveSourceDomain about one parameter.
+func refuseMove(found []*Problem, param, value string) error {
+	for _, p := range found {
+		if p.basis == 0 {
+			p.basis = p.Rule.Basis()
+		}
+		p.Rule = RuleSourceDomain
+	}
+	return &Error{complete(found, param, newSubject(value, nil))}
+}
+
+// splitSource reads s, a From that starts with sip: or sips:, for MoveSourceDomain.
+func splitSource(s string) (SIPURI, []*Problem) {
+	if len(s) > maxURI {
+		return SIPURI{}, one(newProblem(RuleSourceDomain, maxURI, len(s)-maxURI,
+			"the URI is longer than 1278 bytes; shorten it").assumed())
+	}
+	sc := scanner{text: s, pos: sipScheme(s)}
+	sc.scan()
+	for _, p := range sc.found {
+		if p.Rule == RuleSIPUser && p.Len > 0 {
+			p.Message = badUserName(s[p.Offset])
+		}
+	}
+	if sc.found != nil {
+		return SIPURI{}, sc.found
+	}
+	u, _ := ParseSIPURI(s)
+	if u.User == "" {
+		return SIPURI{}, one(newProblem(RuleSourceDomain, sc.user, 0,
+			"the user is missing; write sip:user@domain"))
+	}
+	problem := checkFrom(u.User)
+	switch raw := s[sc.user:sc.userEnd]; {
+	case sipScheme(s[sc.user:]) > 0 || hasPrefixFold(s[sc.user:], clientScheme):
+		problem = newProblem(RuleSourceDomain, sc.user, len(raw)+1,
+			"two schemes stand here; leave one out").assumed()
+	case strings.HasPrefix(raw, "//"):
+		problem = newProblem(RuleSourceDomain, sc.user, len("//"), noSlashes).assumed()
+	case hasPrefixFold(u.User, clientScheme):
+		problem = newProblem(RuleSourceDomain, sc.user, len(raw),
+			"the user is a client; use a phone number or a user name")
+	case problem == nil:
+	case raw == u.User:
+		problem.Offset += sc.user
+	default: // with escapes, the offsets differ
+		problem.Offset, problem.Len = sc.user, len(raw)
+	}
+	return u, one(problem)
 }
 
 // String returns both parameters redacted.
 func (r Request) String() string { return "From " + redact(r.From) + " To " + redact(r.To) }
 
-// GoString returns String, so that %#v shows no personal data.
+// Format writes String for every verb. Package fmt does not call it for %p and %w.
+func (r Request) Format(state fmt.State, verb rune) { formatText(state, verb, r.String()) }
+
+// GoString returns String.
 func (r Request) GoString() string { return r.String() }
 
 // LogValue returns both parameters redacted, as a group of From and To.
@@ -317,7 +391,10 @@ func (c Call) IsValid() bool { return c != Call{} }
 // String returns both parameters redacted.
 func (c Call) String() string { return Request{c.from.text, c.to.text}.String() }
 
-// GoString returns String, so that %#v shows no personal data.
+// Format writes String for every verb. Package fmt does not call it for %p and %w.
+func (c Call) Format(state fmt.State, verb rune) { formatText(state, verb, c.String()) }
+
+// GoString returns String.
 func (c Call) GoString() string { return c.String() }
 
 // LogValue returns both parameters redacted, as a group of From and To.
@@ -382,11 +459,13 @@ func (f From) GoString() string { return f.Redacted() }
 // LogValue returns Redacted.
 func (f From) LogValue() slog.Value { return slog.StringValue(f.Redacted()) }
 
-// Kind returns KindPhone, KindClient or KindSIP, and KindInvalid for the zero To.
+// Kind returns KindPhone, KindClient, KindSIP or KindEmergency, and KindInvalid for the zero To.
 func (t To) Kind() Kind {
 	switch {
 	case t.text == "":
 		return KindInvalid
+	case isEmergency(t.text):
+		return KindEmergency
 	case t.text[0] == '+':
 		return KindPhone
 	case hasPrefixFold(t.text, clientScheme):
@@ -442,8 +521,8 @@ func (t To) AppendText(b []byte) ([]byte, error) { return append(b, t.text...), 
 func (t To) MarshalText() ([]byte, error) { return []byte(t.text), nil }
 
 // UnmarshalText parses text with [ParseTo] and sets t to the result. An empty text sets t to the
-// zero To. It may refuse what a [Parser] accepted at the level Shape. On an error, t is
-// unchanged.
+// zero To. It may refuse what a [Parser] accepted at the level Shape or with Emergency. On an
+// error, t is unchanged.
 func (t *To) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*t = To{}
@@ -462,10 +541,18 @@ func (t To) GoString() string { return t.Redacted() }
 // LogValue returns Redacted.
 func (t To) LogValue() slog.Value { return slog.StringValue(t.Redacted()) }
 
-// To writes u as [SIPURI.String] does and parses the text with [ParseTo]. If it succeeds, the
+// To writes u as [SIPURI.String] does and checks the text as [ParseTo] does. If it succeeds, the
 // result has exactly the parts of u, whatever bytes they hold. An error is an [*Error] about the
-// text.
-func (u SIPURI) To() (To, error) { return ParseTo(u.String()) }
+// text; its messages speak of the parts of u.
+func (u SIPURI) To() (To, error) {
+	text := u.String()
+	sc := scanner{text: text, pos: sipScheme(text), dial: true, built: true}
+	sc.scan()
+	if sc.found != nil {
+		return To{}, &Error{complete(sc.found, paramTo, newSubject(text, Parser{}.fixTo))}
+	}
+	return To{text}, nil
+}
 
 const (
 	maxName   = 256 // bytes of a client name, by Twilio's documentation; of a user name, assumed
@@ -484,16 +571,27 @@ func one(p *Problem) []*Problem {
 // checkFrom checks s as a From, whatever To is.
 func checkFrom(s string) *Problem {
 	const notUserName = "the caller address is not a user name"
-	at := strings.IndexByte(clip(s), '@')
-	scheme := sipScheme(s)
-	switch {
-	case s == "":
+	if s == "" {
 		return newProblem(RuleFromRequired, 0, 0,
 			"the value is empty; use a phone number, a client identity or a user name")
-	case at >= 0:
-		return newProblem(RuleFromUser, at, len(s)-at, notUserName)
-	case scheme > 0:
-		return newProblem(RuleFromUser, 0, scheme, notUserName)
+	}
+	value, off := s, 0
+	if mayBeWrapped(s) {
+		value, off = unwrap(s)
+	}
+	if at := strings.IndexByte(clip(s), '@'); at >= 0 {
+		problem := newProblem(RuleFromUser, at, len(s)-at, notUserName)
+		if hasPrefixFold(value, clientScheme) {
+			problem.basis = Assumed
+		}
+		return problem
+	}
+	if scheme := sipScheme(value); scheme > 0 {
+		return newProblem(RuleFromUser, off, scheme, notUserName)
+	}
+	switch {
+	case len(value) < len(s):
+		return refuseWrapped(s)
 	case s[0] == '+':
 		return checkShape(s)
 	case hasPrefixFold(s, clientScheme):
@@ -502,25 +600,54 @@ func checkFrom(s string) *Problem {
 	return checkUser(s)
 }
 
-// checkCaller checks s, an accepted From, beside a To that is a phone number.
-func (p Parser) checkCaller(s string) *Problem {
-	if s[0] != '+' {
-		return newProblem(RuleFromPhone, 0, len(s),
-			"To is a phone number but From is not; use one here too")
+// checkFromBeside checks from beside to, which need not be accepted.
+func (p Parser) checkFromBeside(from, to string) *Problem {
+	problem := checkFrom(from)
+	if mayBeWrapped(to) {
+		to, _ = unwrap(to)
 	}
-	return p.checkNumber(s)
+	isCalled := isEmergency(to)
+	switch {
+	case !isCalled && !isPhone(to):
+		return problem
+	case problem == nil && from[0] == '+':
+		if p.Emergency && isCalled && !isEmergencyFor(to, from) {
+			return newProblem(RuleFromPhone, 0, len(from), "To is an emergency number of another "+
+				"country; use a number of a country that has it").assumed()
+		}
+		return p.checkNumber(from)
+	case isNational(from):
+		return refuseWithoutPlus(from)
+	case problem != nil:
+		return problem
+	}
+	return newProblem(RuleFromPhone, 0, len(from),
+		"To is a phone number but From is not; use one here too")
 }
 
 // checkTo checks s as a To.
 func (p Parser) checkTo(s string) []*Problem {
-	switch {
-	case s == "":
+	if s == "" {
 		return one(newProblem(RuleToRequired, 0, 0,
 			"the value is empty; use a phone number, a client identity or a SIP URI"))
-	case sipScheme(s) > 0:
-		sc := scanner{text: s, dial: true}
+	}
+	if mayBeWrapped(s) {
+		if value, _ := unwrap(s); len(value) < len(s) {
+			return one(refuseWrapped(s))
+		}
+	}
+	scheme := sipScheme(s)
+	switch {
+	case scheme > 0:
+		sc := scanner{text: s, pos: scheme, dial: true}
 		sc.scan()
 		return sc.found
+	case isEmergency(s):
+		if p.Emergency {
+			return nil
+		}
+		return one(newProblem(RulePhoneEmergency, 0, len(s),
+			"this is an emergency number; to call it, use a Parser that has Emergency set"))
 	case isPhone(s):
 		problem := checkShape(s)
 		if problem == nil {
@@ -530,10 +657,10 @@ func (p Parser) checkTo(s string) []*Problem {
 	case hasPrefixFold(s, clientScheme):
 		return one(checkClient(s))
 	case schemeLen(s) > 0:
-		return one(refuseScheme(s))
+		return one(refuseScheme(s, "start with +, client:, sip: or sips:"))
 	case hasAt(s):
 		return one(newProblem(RuleSchemeMissing, 0, 0,
-			"this does not start with sip:, sips: or client:; put one of them in front"))
+			"this does not start with sip:, sips: or client:; put one in front of the address"))
 	}
 	return one(refuseWithoutPlus(s))
 }
@@ -544,34 +671,200 @@ func hasAt(s string) bool { return strings.IndexByte(clip(s), '@') >= 0 }
 // isPhone reports whether s, a To, is meant as a phone number.
 func isPhone(s string) bool { return strings.HasPrefix(s, "+") && !hasAt(s) }
 
+// isNational reports whether s is a phone number without its +: digits, with or without separators.
+func isNational(s string) bool {
+	return len(s) <= maxURI && s == strings.TrimSpace(s) &&
+		skip(s, 0, digit|phoneSeparator) == len(s) && skipOther(s, 0, digit) < len(s)
+}
+
+// mayBeWrapped tells at a glance that most values have nothing around them.
+func mayBeWrapped(s string) bool {
+	return s != "" && (classes[s[0]]|classes[s[len(s)-1]])&wrapping != 0
+}
+
+// unwrap returns the value in s without what people leave around it, and its offset.
+func unwrap(s string) (value string, off int) {
+	const maxLayers = 4 // such as a line end, quotation marks, white space and <...>
+	for range maxLayers {
+		before, after, _ := findWrapping(s)
+		s, off = s[before:len(s)-after], off+before
+	}
+	return s, off
+}
+
+// findWrapping returns how many bytes before and after the value in s do not belong to it, and a
+// message about them. It finds one layer.
+func findWrapping(s string) (before, after int, message string) {
+	if before, after = findBlanks(s); before > 0 {
+		return before, after, describeBlank(s) + " stands before the value; leave it out"
+	} else if after > 0 {
+		return 0, after, describeBlank(s[len(s)-after:]) + " stands after the value; leave it out"
+	}
+	const apostrophes, quotes = "'‘’‚", "\"“”„`«»"
+	first, n := utf8.DecodeRuneInString(s)
+	last, m := utf8.DecodeLastRuneInString(s)
+	isBoth := func(chars string) bool {
+		return n+m <= len(s) && strings.ContainsRune(chars, first) &&
+			strings.ContainsRune(chars, last)
+	}
+	switch {
+	case isBoth(apostrophes), isBoth(quotes):
+		return n, m, "quotation marks stand around the value; leave them out"
+	case isNameAddr(s):
+		open := strings.LastIndexByte(s, '<')
+		return open + 1, len(s) - find(s, open, '>'),
+			"the address stands in <...>; write the address alone"
+	case n < len(s) && strings.ContainsRune(apostrophes, first):
+		return n, 0, "an apostrophe stands before the value; leave it out"
+	}
+	return 0, 0, ""
+}
+
+// findBlanks returns how many bytes at the start and at the end of s nobody sees. If that is all of
+// s, they count as before.
+func findBlanks(s string) (before, after int) {
+	head, tail := clip(s), s[len(s)-len(clip(s)):]
+	before = len(head) - len(strings.TrimLeftFunc(head, isBlank))
+	after = len(tail) - len(strings.TrimRightFunc(tail, isBlank))
+	return before, min(after, len(s)-before)
+}
+
+// isBlank reports whether nobody sees c: white space, a byte order mark and the like.
+func isBlank(c rune) bool { return unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) }
+
+// describeBlank names the blank that s starts with.
+func describeBlank(s string) string {
+	switch c, _ := utf8.DecodeRuneInString(s); c {
+	case ' ':
+		return "a space"
+	case '\t':
+		return "a tab"
+	case '\r', '\n':
+		return "a line end"
+	case '\u00a0':
+		return "a no-break space"
+	case '\ufeff':
+		return "a byte order mark"
+	}
+	return "an invisible character"
+}
+
+// isNameAddr reports whether s is an address in <...>, with or without a name in front and the
+// parameters of a header behind. If a parameter of a SIP URI stands there, the address alone would
+// be another.
+//
+//	name-addr = [ display-name ] "<" address ">"    ; RFC 3261, section 25.1
+func isNameAddr(s string) bool {
+	open := strings.LastIndexByte(clip(s), '<')
+	if open < 0 || sipScheme(s) > 0 || hasPrefixFold(s, clientScheme) {
+		return false
+	}
+	name := s[:open]
+	address, after, ok := strings.Cut(s[open+1:], ">")
+	isPlainName := strings.HasPrefix(name, `"`) || !strings.ContainsAny(name, ":@+")
+	return ok && (after == "" || after[0] == ';' && mentionsParam(after) == "") &&
+		(isPlainName || schemeLen(address) > 0)
+}
+
+// refuseWrapped refuses what stands around the value in s, or instead of its +. Its span is what
+// stands before the value; or, if nothing does, what stands after it.
+func refuseWrapped(s string) *Problem {
+	if lostPlus(s) {
+		return newProblem(RulePhonePlus, 0, 1,
+			"a space stands where the + of a phone number belongs; in a form, write + as %2B")
+	}
+	before, after, message := findWrapping(s)
+	switch {
+	case before+after == len(s):
+		return newProblem(RuleValueWrapped, 0, len(s),
+			"nothing stands here but white space or marks; write a phone number or an address")
+	case before > 0:
+		return newProblem(RuleValueWrapped, 0, before, message)
+	}
+	return newProblem(RuleValueWrapped, len(s)-after, after, message)
+}
+
+// lostPlus reports whether s is a phone number whose + a form has turned into a space.
+func lostPlus(s string) bool {
+	return len(s) > 1 && len(s) <= maxURI && s[0] == ' ' && isDigits(s[1:]) && !isEmergency(s[1:])
+}
+
 // refuseScheme refuses the scheme that s starts with. The message names only well-known schemes:
 // any other may be personal data.
-func refuseScheme(s string) *Problem {
+func refuseScheme(s, advice string) *Problem {
 	n := schemeLen(s)
-	message := "the scheme before the : is not accepted"
+	message, basis := "the scheme before the : is not accepted", Basis(0)
 	switch strings.ToLower(s[:min(n, len("whatsapp:"))]) {
 	case "tel:":
 		message = "the scheme tel: is not accepted"
 	case "app:":
 		message = "the scheme app: is only for participants of a conference"
 	case "whatsapp:":
-		message = "the scheme whatsapp: is only for <Dial> in TwiML"
+		message, basis = "the scheme whatsapp: is only for <Dial> in TwiML", Assumed
 	case "sim:":
 		message = "the scheme sim: is not accepted"
 	}
-	return newProblem(RuleSchemeUnknown, 0, n,
-		message+"; start with + or client:, in To with sip: or sips:, or in From write a user name")
+	problem := newProblem(RuleSchemeUnknown, 0, n, message+"; "+advice)
+	problem.basis = basis
+	return problem
 }
 
-// refuseWithoutPlus refuses s, a To that is not a URI and does not start with +. Twilio would
-// read its letters as keypad digits and dial them.
+// refuseWithoutPlus refuses s, which is not a URI and does not start with +, as a phone number. In
+// To, Twilio would read its letters as keypad digits and dial them.
 func refuseWithoutPlus(s string) *Problem {
-	if len(s) > 1 && s[0] == ' ' && classes[s[1]]&digit != 0 {
-		return newProblem(RulePhonePlus, 0, 1,
-			"a space stands where the + of a phone number belongs; in a form, write + as %2B")
+	const longest = 64 // of what is not a name
+	const spreadsheet = "a spreadsheet has changed this number; take it from a column that is text"
+	message := "a phone number must start with + and its calling code, and a name with client: " +
+		"or sip:"
+	switch {
+	case isNational(s):
+		message = "the phone number does not start with + and its calling code; write both in front"
+		if number := cleanNumber(s); strings.HasSuffix(s, ".0") {
+			message = spreadsheet
+		} else if internationalPrefix(number) > 0 {
+			message = "00 and 011 are prefixes for international calls; write a + instead"
+		} else if isEmergency(number) {
+			message = "this is an emergency number; write its digits alone, such as 911"
+		}
+	case hasPrefixFold(s, "%2b"):
+		message = "the + is escaped twice; pass +, which a form writes as %2B"
+	case len(s) > longest:
+	case strings.ContainsAny(s, "{}"):
+		message = "a template was not filled in; find out where the number was lost"
+	case isSpreadsheetNumber(s):
+		message = spreadsheet
+	default:
+		switch strings.ToLower(s) {
+		case "anonymous", "restricted", "blocked", "unknown", "unavailable", "private", "withheld":
+			message = "the caller ID was withheld, so it cannot be called back; use a phone number"
+		case "null", "nil", "none", "undefined", "nan", "n/a", "na", "-":
+			message = "this stands for a value that is missing; find out where the number was lost"
+		}
 	}
-	return newProblem(RulePhonePlus, 0, 0,
-		"a number must start with + and its calling code, and a name with client: or sip:")
+	return newProblem(RulePhonePlus, 0, 0, message)
+}
+
+// isSpreadsheetNumber reports whether s is a number in scientific notation, such as 1.4155E+10.
+//
+//	1*DIGIT [ ( "." / "," ) *DIGIT ] "E" [ "+" ] 1*DIGIT
+func isSpreadsheetNumber(s string) bool {
+	end := skip(s, 0, digit)
+	if end == 0 {
+		return false
+	}
+	if rest := s[end:]; rest != "" && (rest[0] == '.' || rest[0] == ',') {
+		end = skip(s, end+1, digit)
+	}
+	if !hasPrefixFold(s[end:], "e") {
+		return false
+	}
+	exponent := strings.TrimPrefix(s[end+1:], "+")
+	return exponent != "" && isDigits(exponent)
+}
+
+// badUserName is the message about c in a user name.
+func badUserName(c byte) string {
+	return "the user name contains " + describe(c) + "; use only A-Z a-z 0-9 + - _ ."
 }
 
 // checkUser checks s as a bare user name.
@@ -582,10 +875,10 @@ func checkUser(s string) *Problem {
 	end := skip(text, 0, userName)
 	switch {
 	case end < len(text) && schemeLen(s) > 0:
-		return refuseScheme(s)
+		return refuseScheme(s, "use a number with +, client: and a name, or a user name")
 	case end < len(text):
-		return newProblem(RuleUserChar, end, skipOther(text, end, userName)-end,
-			"the user name contains "+describe(s[end])+"; use only A-Z a-z 0-9 + - _ .")
+		n := skipOther(text, end, userName) - end
+		return newProblem(RuleUserChar, end, n, badUserName(s[end]))
 	case len(s) > maxName:
 		return newProblem(RuleUserLength, maxName, len(s)-maxName,
 			"the user name is longer than 256 bytes; shorten it")
@@ -679,8 +972,7 @@ func checkShape(s string) *Problem {
 	end := skip(text, 1, digit)
 	switch digits := end - 1; {
 	case len(s) > 1 && s[1] == '0':
-		return newProblem(RulePhoneZero, 1, 1, "a calling code does not start with 0; "+
-			"write the number in international form")
+		return refuseZero(s)
 	case end < len(text):
 		return newProblem(RulePhoneChar, end, skipOther(text, end, digit)-end,
 			"the phone number contains "+describe(s[end])+
@@ -695,13 +987,23 @@ func checkShape(s string) *Problem {
 	return nil
 }
 
+// refuseZero refuses s, which starts with +0.
+func refuseZero(s string) *Problem {
+	if n := internationalPrefix(s[1:]); n > 0 {
+		return newProblem(RulePhoneZero, 1, n,
+			"the 00 or 011 is a prefix for international calls, which the + replaces; leave it out")
+	}
+	return newProblem(RulePhoneZero, 1, 1, "a calling code does not start with 0; write the number "+
+		"in international form")
+}
+
 // checkNumber checks s, which has the shape of a phone number, as one to call.
 //
 // Which lengths are possible depends on the calling code alone, unless a 0 follows the code: in
 // most numbering plans that is a trunk prefix, in some it is part of the number. Such a number
 // needs a metadata lookup. phonenumbers.Parse drops a trunk 0 silently, so its result is written
-// out again and compared. No other trunk prefix is looked for. Parse takes some 6 µs, the
-// remembered lengths 5 ns.
+// out again and compared; it keeps the 0 before an emergency number. No other trunk prefix is
+// looked for. Parse takes some 6 µs, the remembered lengths 5 ns.
 func (p Parser) checkNumber(s string) *Problem {
 	if word := withheldWord(s); word != "" {
 		return newProblem(RulePhoneWithheld, 0, len(s),
@@ -736,16 +1038,55 @@ func checkLeadingZero(s string, code int) *Problem {
 	switch {
 	case n == nil || phonenumbers.IsPossibleNumberWithReason(n) != phonenumbers.IS_POSSIBLE:
 		return refuseLength(s)
-	case e164 != s:
+	case e164 != s || isEmergency(s[:1+code]+strings.TrimLeft(s[1+code:], "0")):
 		return newProblem(RulePhoneTrunk, 1+code, 1,
 			"the 0 after the calling code is only dialed inside the country; leave it out")
 	}
 	return nil
 }
 
+// refuseLength refuses s, whose number of digits is not possible. People count the calling code
+// too.
 func refuseLength(s string) *Problem {
-	return newProblem(RulePhoneLength, 1, len(s)-1, "with its calling code, the number has "+
-		strconv.Itoa(len(s)-1)+" digits, which is not a valid length; check them").assumed()
+	n, lengths := callingCodeLen(s[1:])
+	code, digits := s[1:1+n], len(s)-1
+	message := "+" + code + " numbers have " + listLengths(lengths, n) + " digits including the " +
+		code + "; this has " + strconv.Itoa(digits)
+	switch {
+	case isOldMexican(s):
+		message = "since 2019, Mexican numbers have no 1 after the 52; leave it out"
+	case lengths&(1<<(localShift+digits-n)) != 0:
+		message += ", which is dialed only inside its area and accepted only at the level Shape"
+	}
+	return newProblem(RulePhoneLength, 1, digits, message).assumed()
+}
+
+// listLengths writes the possible lengths of numbers with a calling code of n digits, such as "7, 8
+// or 10 to 15".
+func listLengths(lengths uint32, n int) string {
+	isPossible := func(digits int) bool {
+		return digits <= maxDigits && lengths&(1<<(digits-n)) != 0
+	}
+	var runs []string
+	for first := n + 1; first <= maxDigits; first++ {
+		last := first
+		for isPossible(last + 1) {
+			last++
+		}
+		switch {
+		case !isPossible(first):
+		case last-first < 2:
+			runs = append(runs, strconv.Itoa(first))
+		default:
+			runs = append(runs, strconv.Itoa(first)+" to "+strconv.Itoa(last))
+			first = last
+		}
+	}
+	end := len(runs) - 1
+	if end < 1 {
+		return strings.Join(runs, "")
+	}
+	return strings.Join(runs[:end], ", ") + " or " + runs[end]
 }
 
 // parseNumber looks s up in the metadata. It returns the number and how the metadata writes it,
@@ -783,13 +1124,62 @@ func withheldWord(s string) string {
 	return ""
 }
 
+// An emergencyPlan lists the emergency numbers of the countries with one calling code.
+type emergencyPlan struct {
+	code    string
+	numbers []string
+}
+
+// has reports whether s is one of the numbers, alone or after + and the calling code.
+func (plan emergencyPlan) has(s string) bool {
+	if rest, ok := strings.CutPrefix(s, "+"); ok {
+		number, isHere := strings.CutPrefix(rest, plan.code)
+		return isHere && slices.Contains(plan.numbers, number)
+	}
+	return slices.Contains(plan.numbers, s)
+}
+
+var emergencyPlans = []emergencyPlan{
+	{"1", []string{"112", "911", "933"}}, // 933 is Twilio's test number
+	{"33", []string{"15", "17", "18", "112"}},
+	{"39", []string{"112", "113", "115", "118"}},
+	{"43", []string{"112", "122", "133", "144"}},
+	{"44", []string{"112", "999"}},
+	{"49", []string{"110", "112"}},
+	{"60", []string{"112", "999"}},
+	{"61", []string{"000", "106", "112"}},
+	{"63", []string{"112", "117", "911"}},
+	{"64", []string{"111"}},
+	{"66", []string{"191", "199", "1669"}},
+	{"353", []string{"112", "999"}},
+}
+
+// isEmergency reports whether s is an emergency number of any country.
+func isEmergency(s string) bool {
+	const longest = len("+661669")
+	return len(s) <= longest && isEmergencyFor(s, anyCaller) // most numbers are longer
+}
+
+// anyCaller stands for a phone number of any country.
+const anyCaller = ""
+
+// isEmergencyFor reports whether s is an emergency number where caller, a phone number, is from.
+func isEmergencyFor(s, caller string) bool {
+	return slices.ContainsFunc(emergencyPlans, func(plan emergencyPlan) bool {
+		return plan.has(s) && (caller == anyCaller || strings.HasPrefix(caller, "+"+plan.code))
+	})
+}
+
 // nationalLengths remembers the possible lengths of each calling code: bit n is set if n digits
-// may follow the code, and filled marks an entry that was looked up. A code that is not
-// assigned has no other bit. It needs no lock, because every lookup of a code stores the same
-// word.
+// may follow the code, bit localShift+n if such a number is dialed only inside its area, and filled
+// marks an entry that was looked up. A code that is not assigned has no other bit. It needs no
+// lock, because every lookup of a code stores the same word.
 var nationalLengths [1000]atomic.Uint32
 
-const filled = 1 << 31
+const (
+	localShift = maxDigits // n is less
+	filled     = 1 << 31
+)
 
 // callingCodeLen returns the length of the calling code that digits starts with, and its
 // nationalLengths. It returns 0 if none is assigned. No assigned code starts with another (E.164,
@@ -810,15 +1200,18 @@ func callingCodeLen(digits string) (length int, lengths uint32) {
 	return 0, 0
 }
 
-// lookUpLengths looks up how many digits may follow code: bit n is set for n digits. It returns 0
-// if code is not assigned.
+// lookUpLengths looks up how many digits may follow code, for nationalLengths. It returns 0 if code
+// is not assigned.
 func lookUpLengths(code int) uint32 {
 	var lengths uint32
 	country, national := int32(code), uint64(1)
 	for n := 1; n < maxDigits; n++ {
 		number := &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &national}
-		if phonenumbers.IsPossibleNumberWithReason(number) == phonenumbers.IS_POSSIBLE {
+		switch phonenumbers.IsPossibleNumberWithReason(number) {
+		case phonenumbers.IS_POSSIBLE:
 			lengths |= 1 << n
+		case phonenumbers.IS_POSSIBLE_LOCAL_ONLY:
+			lengths |= 1 << (localShift + n)
 		}
 		national *= 10
 	}
@@ -827,51 +1220,128 @@ func lookUpLengths(code int) uint32 {
 
 // fixTo returns the fix for a To that p refused.
 func (p Parser) fixTo(s string) (string, bool) {
-	candidate := suggestSIP(s)
-	if candidate == "" {
-		candidate = suggestNumber(s)
+	candidates := suggestValue(s)
+	if candidate := suggestSIP(s); candidate != "" && candidates == nil {
+		candidates = []string{candidate}
 	}
-	if p.checkTo(candidate) != nil {
-		return "", false
-	}
-	return candidate, true
+	return onlyAccepted(candidates, func(to string) bool { return p.checkTo(to) == nil })
 }
 
-// fixFrom returns the fix for a refused From, whatever To is: the user of an address, or a number.
-func fixFrom(s string) (string, bool) {
-	candidate := ""
-	scheme, at := sipScheme(s), strings.IndexByte(s, '@')
+// fixFrom returns the fix for a refused From: the user of an address, or a number.
+func fixFrom(s string, accepts func(from string) bool) (string, bool) {
+	inner, _ := unwrap(s)
+	scheme, at := sipScheme(inner), strings.IndexByte(inner, '@')
+	candidates := suggestValue(s)
 	switch {
-	case at < 0:
-		candidate = suggestNumber(s)
-	case !strings.Contains(s[scheme:at], ":"):
-		candidate = s[scheme:at]
-	}
-	if checkFrom(candidate) != nil {
+	case at >= 0:
+		user := strings.TrimPrefix(inner[scheme:at], "//")
+		if strings.Contains(user, ":") || strings.ContainsAny(inner[at+1:], "@<") {
+			return "", false // a password, a client, or two addresses
+		}
+		candidates = []string{user}
+	case scheme > 0 && strings.HasPrefix(inner[scheme:], "+"):
+		candidates = []string{inner[scheme:]}
+	case scheme > 0: // a host or a user
 		return "", false
 	}
-	return candidate, true
+	return onlyAccepted(candidates, accepts)
 }
 
-// suggestNumber returns the one candidate for a refused phone number: without tel:, with the +
-// that a form turned into a space, without separators, or without a trunk 0. It does not guess
-// the country, or whether a (0) is dialed. It returns "" or s if there is none.
-func suggestNumber(s string) string {
+// onlyAccepted returns the one text among the candidates that is accepted.
+func onlyAccepted(candidates []string, accepts func(string) bool) (string, bool) {
+	fix := ""
+	for _, c := range candidates {
+		if c == fix || !accepts(c) { // nothing accepts ""
+			continue
+		}
+		if fix != "" {
+			return "", false
+		}
+		fix = c
+	}
+	return fix, fix != ""
+}
+
+// suggestValue returns the candidates for a refused value that is not a SIP URI: what stands inside
+// something else, or numbers.
+func suggestValue(s string) []string {
+	inner, _ := unwrap(s)
+	switch {
+	case lostPlus(s):
+		return []string{"+" + s[1:]}
+	case inner != s && !hasPrefixFold(inner, "tel:"):
+		return []string{inner}
+	}
+	return suggestNumbers(inner)
+}
+
+// suggestNumbers returns the candidates for a refused phone number: without tel:, decoded, with a
+// + for an international prefix, without separators, without the 1 that Mexico dropped, without a
+// trunk 0. It does not guess the country. Of a (0) it offers both readings; these, and what has
+// lost a prefix, must be possible numbers at any level.
+func suggestNumbers(s string) []string {
 	if hasPrefixFold(s, "tel:") {
 		s = s[len("tel:"):]
 	}
-	if strings.HasPrefix(s, " ") && skip(s, 1, digit) == len(s) {
-		return "+" + s[1:]
+	if hasPrefixFold(s, "%2b") {
+		s = "+" + s[len("%2b"):]
 	}
-	if !strings.HasPrefix(s, "+") || strings.Contains(s, "(0)") {
-		return ""
+	if strings.HasSuffix(s, ".0") { // a fraction, which a spreadsheet adds
+		return nil
 	}
-	number := strings.NewReplacer(" ", "", "(", "", ")", "", "-", "", ".", "", "/", "").Replace(s)
-	if number != s || skip(s, 1, digit) < len(s) {
-		return number
+	readings := []string{cleanNumber(s)}
+	code, rest, hasZero := strings.Cut(s, "(0)")
+	if hasZero && strings.Trim(code, "+ ") != "" {
+		readings = append(readings, cleanNumber(code+rest))
 	}
-	if code, _ := callingCodeLen(s[1:]); strings.HasPrefix(s[1+code:], "0") {
-		_, number = parseNumber(s)
+	var candidates []string
+	for _, number := range readings {
+		digits, hasPlus := strings.CutPrefix(number, "+")
+		prefix := internationalPrefix(digits)
+		digits = digits[prefix:]
+		if !hasPlus && prefix == 0 || !isDigits(digits) {
+			return nil
+		}
+		isGuess := hasZero || prefix > 0
+		if number = "+" + digits; isOldMexican(number) {
+			number = "+52" + digits[len("521"):]
+		}
+		if n, _ := callingCodeLen(number[1:]); strings.HasPrefix(number[1+n:], "0") {
+			_, number = parseNumber(number)
+			isGuess = true
+		}
+		if !isGuess || (Parser{}).checkTo(number) == nil {
+			candidates = append(candidates, number)
+		}
 	}
-	return number
+	return candidates
+}
+
+// cleanNumber returns s without the separators that people write between digits.
+func cleanNumber(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < utf8.RuneSelf && classes[c]&phoneSeparator != 0 {
+			return -1
+		}
+		return c
+	}, s)
+}
+
+// internationalPrefix returns the length of the prefix for international calls that digits starts
+// with, or 0: 00 in most countries; 011 in North America. Elsewhere, numbers start with 011 too:
+// what follows must be an assigned number.
+func internationalPrefix(digits string) int {
+	switch {
+	case strings.HasPrefix(digits, "00"):
+		return len("00")
+	case strings.HasPrefix(digits, "011") && len(digits) <= len("011")+maxDigits &&
+		(Parser{Numbers: Assigned}).checkTo("+"+digits[len("011"):]) == nil:
+		return len("011")
+	}
+	return 0
+}
+
+// isOldMexican reports whether number has the 1 that stood after +52 in mobile numbers until 2019.
+func isOldMexican(number string) bool {
+	return len(number) == len("+5215512345678") && strings.HasPrefix(number, "+521")
 }

@@ -175,12 +175,12 @@ To "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
 		}, 1, `
 refused
 
-From "sip:bob@h"
-      ^^^^^^^^^
-  the domain cannot be moved to To: only a SIP URI carries headers; use one in To
-  code    21212
+To "+14155552671"
+    ^^^^^^^^^^^^
+  only a SIP URI carries headers; use one here
+  code    21211
   rule    source.domain (documented)
-  page    https://www.twilio.com/docs/errors/21212
+  page    https://www.twilio.com/docs/errors/21211
 `},
 		{"nothing to move", []string{"-move-domain", "-from", "alice", "-to", "client:bob"}, 0, `
 accepted (phone numbers checked at level possible)
@@ -201,7 +201,7 @@ refused for 2 problems; Twilio would stop at the first, with error 21211
 
 To "14155552671"
     ^
-  a number must start with + and its calling code, and a name with client: or sip:
+  the phone number does not start with + and its calling code; write both in front
   code    21211
   rule    phone.plus (documented)
   page    https://www.twilio.com/docs/errors/21211
