@@ -184,6 +184,10 @@ func appendEscaped(b []byte, s string, raw class) []byte {
 // tokyo, sao-paulo, sydney, london); a region or an edge may end with -ix. The whole host must
 // match. Case does not matter, and host may end with a dot.
 //
+// It reports false for your own SIP domain, which stands in the From header of a call to a user who
+// is registered there: take it too. It reports false for pstn.twilio.com, which calls through an
+// Elastic SIP Trunk carry.
+//
 // A From header can be forged: a match narrows down who calls, but it does not authenticate.
 func IsTwilioHost(host string) bool {
 	host = strings.TrimSuffix(host, ".")
