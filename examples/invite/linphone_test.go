@@ -58,11 +58,14 @@ func TestLinphone(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			uri := test.uri
-			uri.Host = "localhost"
+			uri.Host = "host.example"
 			uri.Port = freePort(t)
 			to, err := uri.To()
 			require.NoError(t, err)
-			invite := capture(t, to, uri.Port)
+			// No To dials the loopback interface, so the host is replaced in its text.
+			address := strings.Replace(to.String(), uri.Host, "localhost", 1)
+			uri.Host = "localhost"
+			invite := capture(t, address, uri.Port)
 
 			headers := uri.Headers
 			uri.Headers = nil
@@ -101,9 +104,9 @@ func freePort(t *testing.T) uint16 {
 	return uint16(conn.LocalAddr().(*net.UDPAddr).Port)
 }
 
-// capture makes linphonec dial to. It returns the lines of the INVITE that sipp receives at the
+// capture makes linphonec dial address. It returns the lines of the INVITE that sipp receives at the
 // port, without the body.
-func capture(t *testing.T, to callparams.To, port uint16) []string {
+func capture(t *testing.T, address string, port uint16) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	dir := t.TempDir()
@@ -126,7 +129,7 @@ func capture(t *testing.T, to callparams.To, port uint16) []string {
 	commands, err := linphonec.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, linphonec.Start())
-	_, err = fmt.Fprintf(commands, "soundcard use files\ncall %s\n", to)
+	_, err = fmt.Fprintf(commands, "soundcard use files\ncall %s\n", address)
 	declined := sipp.Wait()
 	_, quit := fmt.Fprintln(commands, "quit")
 	require.NoError(t, errors.Join(err, declined, quit, linphonec.Wait()), &output)
