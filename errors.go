@@ -213,7 +213,7 @@ var rules = [...]ruleRow{
 	{RuleFromRequired, CodeFromRequired, 0, Documented,
 		"From is empty"},
 	{RuleValueWrapped, CodeInvalidFrom, CodeInvalidTo, Assumed,
-		"white space, quotation marks, an apostrophe or <...> stand around the value"},
+		"white space, quotation marks or <...> stand around the value, or an apostrophe before it"},
 	{RuleFromUser, CodeInvalidFrom, 0, Documented,
 		"From has an @ (in a client name, this is assumed) or starts with sip: or sips:; it " +
 			"must be a user name, a number or a client"},
@@ -279,8 +279,9 @@ var rules = [...]ruleRow{
 	{RuleSIPSecure, 0, CodeSIPParameter, Documented,
 		"the secure parameter is not true or false"},
 	{RuleSIPPrivate, 0, CodePrivateAddress, Documented,
-		"the host is an IP address that is not globally reachable, such as a private one; or the " +
-			"host is localhost, or a maddr parameter is such a host (these parts are assumed)"},
+		"the host is an IP address that is not globally reachable, such as a private one (but " +
+			"addresses for documentation are accepted); or the host is localhost, or a maddr " +
+			"parameter is such a host (these parts are assumed)"},
 	{RuleSIPDomainUser, 0, CodeSIPDomainUser, Documented,
 		"a Twilio SIP domain is dialed without a user"},
 	{RuleSIPDomainEdge, 0, CodeSIPDomainEdge, Documented,
@@ -298,7 +299,7 @@ var rules = [...]ruleRow{
 	{RuleHeaderAllowed, 0, CodeHeaderNotAllowed, Documented,
 		"a header is not X-... and not on Twilio's list, so Twilio leaves it out of the call"},
 	{RuleHeaderValue, 0, CodeHeaderValue, Documented,
-		"the value of a header has a control character or a byte that is not ASCII"},
+		"the value of a header has, once decoded, a control character or a byte that is not ASCII"},
 	{RuleSourceDomain, CodeInvalidFrom, CodeInvalidTo, Documented,
 		"the domain of a SIP From cannot be moved into a header of To"},
 }

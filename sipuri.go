@@ -18,7 +18,7 @@ import (
 // The zero SIPURI has no host, so its To method fails. The parts are personal data: GoString and
 // LogValue redact them; String and JSON do not.
 type SIPURI struct {
-	Secure   bool    // sips: instead of sip:
+	Secure   bool    // sips:, which Twilio sends as sip: with the parameter transport=tls
 	User     string  // "" if absent
 	Password string  // "" if absent; a To cannot have one
 	Host     string  // a DNS name or an IP address, without brackets
@@ -496,6 +496,8 @@ func (sc *scanner) readUserinfo() {
 	case colon == len(s):
 	case sc.dial && sipScheme(s[start:]) > 0:
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "the scheme stands twice; leave one out")
+	case sc.dial && findAny(s, colon, ";?&/") < len(s):
+		sc.add(RuleSIPPassword, colon, len(s)-colon, misplaced(s[findAny(s, colon, ";?&/"):]))
 	case sc.dial:
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "what stands between : and @ is a "+
 			"password, which would end up in logs; use SipAuthUsername and SipAuthPassword instead")
@@ -646,6 +648,8 @@ func (sc *scanner) readAddress(start int) {
 	case !ok && host[0] == '[':
 		sc.add(RuleSIPHost, start, len(host),
 			"the brackets must hold an IPv6 address without a zone")
+	case !ok && sc.host == sc.user && isDigits(host):
+		sc.add(RuleSIPHost, start, len(host), noHost)
 	case !ok:
 		sc.add(RuleSIPHost, start, len(host),
 			"the host is not a DNS name or an IPv4 address; check its spelling")
@@ -654,6 +658,8 @@ func (sc *scanner) readAddress(start int) {
 			"the host is a private or reserved IP address; use one that Twilio can reach")
 	}
 }
+
+const noHost = "a number stands where the host belongs; write sip:number@host"
 
 // refuseHostBytes refuses the bytes at bad, which cannot stand in a host that ends at pos.
 func (sc *scanner) refuseHostBytes(bad int) {
@@ -667,7 +673,7 @@ func (sc *scanner) refuseHostBytes(bad int) {
 	case classes[c]&sipHost != 0:
 		message = "the host contains an escape; write the character itself"
 	case sc.host == sc.user && s[sc.host] == '+':
-		message = "a number stands where the host belongs; write sip:number@host"
+		message = noHost
 	case s[bad] == '&':
 		message += "; put ; before a parameter and ? before the first header"
 	case s[bad] == '@':
@@ -718,9 +724,9 @@ func parseAddr(host string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Zone() == "" && addr.Is6() == bracket
 }
 
-// These networks are not globally reachable by IANA's registries of special-purpose addresses; the
-// methods of netip.Addr know the others. Documentation space is left out: tests use it. 192.0.0.0/24
-// counts as a whole.
+// These networks are not globally reachable by IANA's registries of special-purpose addresses;
+// the methods of netip.Addr know the others. Documentation space is left out: tests use it.
+// 192.0.0.0/24 counts as a whole.
 var (
 	reserved = prefixes("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15",
 		"240.0.0.0/4", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "5f00::/16", "fec0::/10")
@@ -1170,15 +1176,18 @@ func (sc *scanner) refuseBytes(rule Rule, off, end int, raw class) {
 
 // refuseHeader refuses what stands at off in the header from start to pos.
 func (sc *scanner) refuseHeader(start, off int) {
-	s, header := sc.text[:sc.pos], "a header"
-	if name, _, ok := strings.Cut(s[start:off], "="); ok {
-		header = sc.describeHeader(name, header)
+	s, header := sc.text[:sc.pos], "the name of a header"
+	name, _, isValue := strings.Cut(s[start:off], "=")
+	if isValue {
+		header = sc.describeHeader(name, "a header")
 	}
 	message := header + " contains " + describe(s[off])
 	param := mentionsParam(s[start:])
 	switch c := s[off]; {
 	case param != "" && strings.IndexByte(";,=? ", c) >= 0:
 		message = "the URI parameter " + param + " stands among the headers; write it before the ?"
+	case !isValue:
+		message += "; use letters, digits and - . ! * _ + ' ~, and write & in a value as %26"
 	case c == '%':
 		message = plainPercent(header)
 	case c == ';':

@@ -154,12 +154,13 @@ type Call struct {
 type Parser struct {
 	Numbers NumberCheck // how much a phone number is checked
 
-	// Emergency accepts emergency numbers, alone (911) or after + and the calling code (+1911), of
-	// the countries where Twilio places emergency calls: Australia, Austria, Canada, France,
-	// Germany, Ireland, Italy, Malaysia, New Zealand, the Philippines, Thailand, the United Kingdom
-	// and the United States; and 933, Twilio's test number. From must be a phone number with the
-	// calling code of such a country (+1 covers the Caribbean too). Unless an address is registered
-	// for From, such a call can cost a high fee: see Twilio's pages about emergency calling.
+	// Emergency accepts emergency numbers, alone (911) or after + and the calling code (+1911),
+	// of the countries where Twilio places emergency calls: Australia, Austria, Canada, France,
+	// Germany, Ireland, Italy, Malaysia, New Zealand, the Philippines, Thailand, the United
+	// Kingdom and the United States; and 933, Twilio's test number. From must be a phone number
+	// with the calling code of a country that has the number (+1 covers the Caribbean too).
+	// Unless an address is registered for From, such a call can cost a high fee: see Twilio's
+	// pages about emergency calling.
 	Emergency bool
 }
 
@@ -230,7 +231,10 @@ func (p Parser) Parse(r Request) (Call, error) {
 	}
 	fixPairTo := func(s string) (string, bool) {
 		fix, ok := p.fixTo(s)
-		return fix, ok && fix != r.From
+		if !ok || fix == r.From {
+			return "", false
+		}
+		return fix, true
 	}
 	fixPairFrom := func(s string) (string, bool) {
 		beside := r.To
@@ -265,8 +269,8 @@ const SourceDomainHeader = "X-Source-Domain"
 // SIP To, and leaves the user alone in From. This is Twilio's workaround for error 21212: a SIP
 // domain made in Twilio's console serves inbound routing and registration, and cannot appear as
 // the domain of an outbound call. MoveSourceDomain drops the password, the port, the parameters
-// and the headers of From, because the request has no place for them. It returns r unchanged if
-// From does not start with sip: or sips:.
+// and the headers of From, because the request has no place for them. It returns r unchanged, and
+// unchecked, if From does not start with sip: or sips:. Call Parse on the result.
 //
 // It fails with an [*Error] and the zero Request in these cases: From is malformed or longer than
 // 1278 bytes, its user is not a phone number or a user name, [ParseTo] does not accept To, To is
@@ -287,7 +291,8 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	}
 	if sipScheme(r.To) == 0 {
 		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, 0, len(r.To),
-			"only a SIP URI carries headers; use one here")), paramTo, r.To)
+			"only a SIP URI carries a domain; use one here, or a From without a domain")),
+			paramTo, r.To)
 	}
 	query := find(r.To, 0, '?')
 	for i := query; i < len(r.To); i = find(r.To, i, '&') {
@@ -612,8 +617,8 @@ func (p Parser) checkFromBeside(from, to string) *Problem {
 		return problem
 	case problem == nil && from[0] == '+':
 		if p.Emergency && isCalled && !isEmergencyFor(to, from) {
-			return newProblem(RuleFromPhone, 0, len(from), "To is an emergency number of another "+
-				"country; use a number of a country that has it").assumed()
+			return newProblem(RuleFromPhone, 0, len(from), "the country of this number does "+
+				"not have the emergency number in To; use a number of one that has it").assumed()
 		}
 		return p.checkNumber(from)
 	case isNational(from):
@@ -818,11 +823,14 @@ func refuseWithoutPlus(s string) *Problem {
 		"or sip:"
 	switch {
 	case isNational(s):
-		message = "the phone number does not start with + and its calling code; write both in front"
+		message = "the phone number does not start with +; write +, and the calling code if it " +
+			"is missing"
 		if number := cleanNumber(s); strings.HasSuffix(s, ".0") {
 			message = spreadsheet
 		} else if internationalPrefix(number) > 0 {
 			message = "00 and 011 are prefixes for international calls; write a + instead"
+		} else if isEmergency(s) { // in From: in To, it has a rule of its own
+			message = "an emergency number cannot be the caller; use a phone number with +"
 		} else if isEmergency(number) {
 			message = "this is an emergency number; write its digits alone, such as 911"
 		}
@@ -993,8 +1001,8 @@ func refuseZero(s string) *Problem {
 		return newProblem(RulePhoneZero, 1, n,
 			"the 00 or 011 is a prefix for international calls, which the + replaces; leave it out")
 	}
-	return newProblem(RulePhoneZero, 1, 1, "a calling code does not start with 0; write the number "+
-		"in international form")
+	return newProblem(RulePhoneZero, 1, 1, "a calling code does not start with 0; write the "+
+		"number in international form")
 }
 
 // checkNumber checks s, which has the shape of a phone number, as one to call.

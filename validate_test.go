@@ -1148,10 +1148,20 @@ func TestFixInPair(t *testing.T) {
 		{From: "+14155552671", To: "+1 (415) 555-2671"},
 		{From: "+1 (415) 555-2671", To: "+14155552671"},
 		{From: "+1 (234)", To: "+14155552671"},
+		{From: "+14155552671", To: " +14155552671"},
 	} {
-		_, ok := problemList(t, r.Validate())[0].Fix()
+		fix, ok := problemList(t, r.Validate())[0].Fix()
 		assert.False(t, ok, r)
+		assert.Empty(t, fix, r)
 	}
+	// Both fixes together are accepted.
+	r := callparams.Request{From: "sip:alice@h", To: "\"+14155550100\""}
+	list := problemList(t, r.Validate())
+	to, ok := list[0].Fix()
+	assert.True(t, ok)
+	assert.Equal(t, "+14155550100", to)
+	_, ok = list[1].Fix()
+	assert.False(t, ok, "alice cannot call a number")
 	const low, lowText = "+14155550100", "+1 (415) 555-0100"
 	const high, highText = "+14155552671", "+1 (415) 555-2671"
 	for r, want := range map[callparams.Request]string{
@@ -1227,8 +1237,8 @@ func TestMoveSourceDomain(t *testing.T) {
 		})
 	}
 	for _, test := range []struct{ from, to, want, why string }{
-		{from, "+14155552671", "To source.domain 0+12", "only a SIP URI carries headers"},
-		{from, "client:bob", "To source.domain 0+10", "only a SIP URI carries headers"},
+		{from, "+14155552671", "To source.domain 0+12", "only a SIP URI carries a domain"},
+		{from, "client:bob", "To source.domain 0+10", "only a SIP URI carries a domain"},
 		{from, "sip:d@host?x-source-domain=other", "To source.domain 11+15", "there is an X-"},
 		{from, "sip:d@host?X-A=1&X-%53ource-Domain=b", "To source.domain 17+17", "there is an X-"},
 		{from, "sip:d@host?" + long, "To source.domain 1015+0", "longer than 1023"},
@@ -1442,6 +1452,8 @@ func TestEmergency(t *testing.T) {
 	_, err := p.ParseTo("<tel:+1-911>")
 	fix, _ := problemList(t, err)[0].Fix()
 	assert.Equal(t, "+1911", fix)
+	err = callparams.Request{From: "911", To: "+14155552671"}.Validate()
+	assert.ErrorContains(t, err, "cannot be the caller") // message text
 }
 
 // TestEmergencyNumbers compares the emergency numbers with those that the metadata has for the
@@ -1899,7 +1911,7 @@ func hints() map[string]string {
 		" 14155552671":           "write + as %2B",
 		"911":                    "an emergency number; to call it, use a Parser that has Emer",
 		"9-1-1":                  "an emergency number; write its digits alone, such as 911 (",
-		"4155552671":             "the phone number does not start with + and its calling code",
+		"4155552671":             "write +, and the calling code if it is missing (",
 		"0044 20 7183 8750":      "00 and 011 are prefixes for international calls; write a +",
 		"+011 44":                "a calling code does not start with 0",
 		"+01114155552671":        "the 00 or 011 is a prefix for international calls, which the +",
@@ -1911,6 +1923,9 @@ func hints() map[string]string {
 		"sip:h;lr,transport=tls": "contains ','; put ; between parameters (",
 		"sip:h?Smith Ltd":        "a header contains a space",
 		"sip:h;maddr=a_b":        "the maddr parameter is not a DNS name or an IP address",
+		"sip:1002":               "a number stands where the host belongs; write sip:number@host",
+		"sip:h?X A=1":            "the name of a header contains a space; use letters, digits and -",
+		"sip:h:5060?a=b@e":       "the ? before the @ belongs to the user",
 		"sip:sip:a@h":            "the scheme stands twice; leave one out",
 		"1.4155E+10":             "spreadsheet",
 		"1,4e10":                 "spreadsheet",

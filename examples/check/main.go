@@ -50,6 +50,7 @@ func main() {
 		}
 		return errors.New("the level must be shape, possible or assigned")
 	})
+	flag.BoolVar(&parser.Emergency, "emergency", false, "accept emergency numbers")
 	flag.Parse()
 	switch {
 	case flag.NArg() > 0:
@@ -195,7 +196,7 @@ func (r *result) printRefused() {
 	if len(problems) == 1 {
 		fmt.Println("refused")
 	} else {
-		fmt.Printf("refused for %d problems; Twilio would stop at the first, with error %d\n",
+		fmt.Printf("refused for %d problems; the first is Twilio's error %d\n",
 			len(problems), r.refused.Code())
 	}
 	for _, p := range problems {

@@ -131,6 +131,20 @@ From "+123456789"
 To "+14155552671"
   kind    phone
 `},
+		{"an emergency number", []string{
+			"-emergency",
+			"-from", "+14155550100",
+			"-to", "911",
+		}, 0, `
+accepted (phone numbers checked at level possible)
+
+From "+14155550100"
+  kind    phone
+  user    "+14155550100" (sent in the From header)
+
+To "911"
+  kind    emergency
+`},
 		{"a SIP From", []string{
 			"-from", "sip:+1234@mydomain.sip.twilio.com",
 			"-to", "sip:destination@host",
@@ -177,7 +191,7 @@ refused
 
 To "+14155552671"
     ^^^^^^^^^^^^
-  only a SIP URI carries headers; use one here
+  only a SIP URI carries a domain; use one here, or a From without a domain
   code    21211
   rule    source.domain (documented)
   page    https://www.twilio.com/docs/errors/21211
@@ -197,11 +211,11 @@ To "client:bob"
 			"-from", "a＠b",
 			"-to", "14155552671",
 		}, 1, `
-refused for 2 problems; Twilio would stop at the first, with error 21211
+refused for 2 problems; the first is Twilio's error 21211
 
 To "14155552671"
     ^
-  the phone number does not start with + and its calling code; write both in front
+  the phone number does not start with +; write +, and the calling code if it is missing
   code    21211
   rule    phone.plus (documented)
   page    https://www.twilio.com/docs/errors/21211

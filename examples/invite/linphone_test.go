@@ -104,8 +104,8 @@ func freePort(t *testing.T) uint16 {
 	return uint16(conn.LocalAddr().(*net.UDPAddr).Port)
 }
 
-// capture makes linphonec dial address. It returns the lines of the INVITE that sipp receives at the
-// port, without the body.
+// capture makes linphonec dial address. It returns the lines of the INVITE that sipp receives at
+// the port, without the body.
 func capture(t *testing.T, address string, port uint16) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

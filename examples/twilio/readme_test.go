@@ -12,7 +12,7 @@ import (
 func placeCall(client *twilio.RestClient, from, to string) error {
 	call, err := callparams.Request{From: from, To: to}.Parse()
 	if err != nil {
-		return err // every problem, with Twilio's codes and no personal data; nothing was sent
+		return err // the problems, with Twilio's codes and no personal data; nothing was sent
 	}
 	params := &twilioApi.CreateCallParams{}
 	params.SetFrom(call.From().String())
