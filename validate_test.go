@@ -1924,7 +1924,7 @@ func hints() map[string]string {
 		"sip:h?Smith Ltd":        "a header contains a space",
 		"sip:h;maddr=a_b":        "the maddr parameter is not a DNS name or an IP address",
 		"sip:1002":               "a number stands where the host belongs; write sip:number@host",
-		"sip:h?X A=1":            "the name of a header contains a space; use letters, digits and -",
+		"sip:h?X A=1":            "the name of a header contains a space; use letters, digits",
 		"sip:h:5060?a=b@e":       "the ? before the @ belongs to the user",
 		"sip:sip:a@h":            "the scheme stands twice; leave one out",
 		"1.4155E+10":             "spreadsheet",
