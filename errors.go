@@ -20,6 +20,7 @@ const (
 	CodeInvalidTo        Code = 21211 // To is malformed
 	CodeInvalidFrom      Code = 21212 // From is not a user name, a number or a client identity
 	CodeFromRequired     Code = 21213 // From is empty
+	CodeNotPermitted     Code = 21215 // the account or the program must not call To
 	CodeHeaderLength     Code = 21227 // the headers of a SIP URI are too long
 	CodeHeaderName       Code = 21228 // the name of a header is not a token
 	CodeHeaderValue      Code = 21229 // the value of a header has a forbidden byte
@@ -51,9 +52,13 @@ const (
 
 	// Assumed means that Twilio's pages are silent and this package takes the safe side.
 	Assumed
+
+	// Configured means that the program itself asks for the rule, with [Parser.Destinations].
+	Configured
 )
 
-// String returns "documented", "observed" or "assumed", and "unknown" for any other Basis.
+// String returns "documented", "observed", "assumed" or "configured", and "unknown" for any other
+// Basis.
 func (b Basis) String() string {
 	switch b {
 	case Documented:
@@ -62,6 +67,8 @@ func (b Basis) String() string {
 		return "observed"
 	case Assumed:
 		return "assumed"
+	case Configured:
+		return "configured"
 	}
 	return "unknown"
 }
@@ -131,6 +138,9 @@ const (
 
 	// RulePhoneAssigned refuses a number outside the assigned ranges, at [Assigned] only.
 	RulePhoneAssigned Rule = "phone.assigned"
+
+	// RulePhoneDestination refuses a number in To that [Parser.Destinations] does not allow.
+	RulePhoneDestination Rule = "phone.destination"
 
 	// RuleSameParty refuses a To that is the same phone number as From.
 	RuleSameParty Rule = "same.party"
@@ -252,6 +262,8 @@ var rules = [...]ruleRow{
 		"the number keeps the 0 of a national number after its calling code"},
 	{RulePhoneAssigned, CodeInvalidFrom, CodeInvalidTo, Assumed,
 		"the number is not in an assigned range (at the level Assigned only)"},
+	{RulePhoneDestination, 0, CodeNotPermitted, Configured,
+		"the program's own list of destinations does not allow the number"},
 	{RuleSameParty, 0, CodeInvalidTo, Documented,
 		"From and To are the same phone number"},
 	{RuleClientLength, CodeInvalidFrom, CodeInvalidTo, Documented,

@@ -35,6 +35,7 @@
 package callparams
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -45,6 +46,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers/v2"
+	"github.com/nyaruka/phonenumbers/v2/metadata"
 )
 
 // A Kind says what a From or a To is.
@@ -122,6 +124,135 @@ func (n NumberCheck) String() string {
 	return "possible"
 }
 
+// A Destinations says which phone numbers may be called: a list of prefixes, of which the longest
+// that fits a number decides. It is for programs that dial numbers which others choose. The zero
+// Destinations allows every number. No list comes with the package. Copying is cheap, and a
+// Destinations is safe for concurrent use. Two cannot be compared with ==.
+//
+// It complements Twilio's geographic permissions, and it stops no fraud inside a prefix that it
+// allows. It looks at phone numbers alone: not at emergency numbers, clients and SIP URIs.
+type Destinations struct {
+	_    [0]func()   // not comparable
+	tree *prefixTree // nil in the zero Destinations
+}
+
+// A prefixTree holds prefixes by their digits. Node 0 is the root, which stands for the +.
+type prefixTree struct {
+	text  string
+	nodes []prefixNode
+}
+
+// A prefixNode stands for a prefix.
+type prefixNode struct {
+	next    [10]int32 // the nodes of the prefixes with one digit more; 0 if there is none
+	verdict verdict   // of the list for the prefix
+}
+
+type verdict int8
+
+const (
+	unlisted verdict = iota
+	allowed
+	denied
+)
+
+// ParseDestinations parses prefixes with white space between them. A prefix is a + and at most 15
+// digits of a phone number, with a ! in front to deny it: "+1 !+1900 !+1876 +44 !+4470". A + alone
+// is every number. A number that no prefix fits is denied.
+//
+// An empty text is an error, because a list that was left empty must not allow every number. So is
+// a prefix that stands twice, and one that no number starts with. The errors quote the prefix.
+func ParseDestinations(s string) (Destinations, error) {
+	fields := strings.Fields(s)
+	if len(fields) == 0 {
+		return Destinations{}, errors.New(
+			"callparams: the list of destinations is empty; write prefixes, or + for every number")
+	}
+	tree := &prefixTree{strings.Join(fields, " "), make([]prefixNode, 1)}
+	for _, field := range fields {
+		prefix, isDenied := strings.CutPrefix(field, "!")
+		digits, hasPlus := strings.CutPrefix(prefix, "+")
+		switch {
+		case !hasPlus || !isDigits(digits) || len(digits) > maxDigits ||
+			strings.HasPrefix(digits, "0"):
+			return Destinations{}, fmt.Errorf("callparams: the destination %q is not the start of a "+
+				"phone number; write + and digits, with ! in front to deny it", field)
+		case !tree.add(digits, isDenied):
+			return Destinations{}, fmt.Errorf("callparams: the destination %q stands twice", prefix)
+		}
+	}
+	return Destinations{tree: tree}, nil
+}
+
+// add adds a prefix. It reports false if the prefix is there already.
+func (t *prefixTree) add(digits string, isDenied bool) bool {
+	n := int32(0)
+	for i := range len(digits) {
+		next := t.nodes[n].next[digits[i]-'0']
+		if next == 0 {
+			next = int32(len(t.nodes))
+			t.nodes[n].next[digits[i]-'0'] = next
+			t.nodes = append(t.nodes, prefixNode{})
+		}
+		n = next
+	}
+	if t.nodes[n].verdict != unlisted {
+		return false
+	}
+	t.nodes[n].verdict = allowed
+	if isDenied {
+		t.nodes[n].verdict = denied
+	}
+	return true
+}
+
+// Allow reports whether t may be called. It is true for every To that is not a phone number.
+func (d Destinations) Allow(t To) bool { return t.Kind() != KindPhone || d.allow(t.text) }
+
+// allow reports whether number, which has the shape of a phone number, may be called.
+func (d Destinations) allow(number string) bool {
+	if d.tree == nil {
+		return true
+	}
+	nodes := d.tree.nodes
+	last := nodes[0].verdict
+	for i, n := 1, int32(0); i < len(number); i++ {
+		n = nodes[n].next[number[i]-'0']
+		if n == 0 {
+			break
+		}
+		if nodes[n].verdict != unlisted {
+			last = nodes[n].verdict
+		}
+	}
+	return last == allowed
+}
+
+// String returns the list as it was given, with one space between prefixes. For the zero
+// Destinations it returns "+", which allows every number too.
+func (d Destinations) String() string {
+	if d.tree == nil {
+		return "+"
+	}
+	return d.tree.text
+}
+
+// AppendText appends String to b. The error is always nil.
+func (d Destinations) AppendText(b []byte) ([]byte, error) { return append(b, d.String()...), nil }
+
+// MarshalText returns String. The error is always nil.
+func (d Destinations) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText parses text with [ParseDestinations] and sets d to the result. On an error, d is
+// unchanged.
+func (d *Destinations) UnmarshalText(text []byte) error {
+	parsed, err := ParseDestinations(string(text))
+	if err == nil {
+		*d = parsed
+	}
+	return err
+}
+
 // A From is a checked caller: a phone number, a client identity or a bare user name. It holds the
 // text that it was parsed from and nothing else. It is immutable, and two are equal (==) if their
 // texts are equal. The zero From is not valid.
@@ -162,6 +293,9 @@ type Parser struct {
 	// Unless an address is registered for From, such a call can cost a high fee: see Twilio's
 	// pages about emergency calling.
 	Emergency bool
+
+	// Destinations says which phone numbers may be called. The zero Destinations allows every one.
+	Destinations Destinations
 }
 
 // ParseFrom parses s as a From, with the zero [Parser].
@@ -199,8 +333,8 @@ func (p Parser) ParseFrom(s string) (From, error) {
 	return From{s}, nil
 }
 
-// ParseTo parses s as a To: a phone number in E.164 form that p.Numbers accepts; "client:" and a
-// client identity, which "?" and parameters may follow; a SIP URI that Twilio dials; or, if
+// ParseTo parses s as a To: a phone number in E.164 form that p.Numbers and p.Destinations accept;
+// "client:" and a client identity, which "?" and parameters may follow; a SIP URI that Twilio dials; or, if
 // p.Emergency is set, an emergency number. It does not trim s.
 //
 // An error is an [*Error] with at most 16 problems. An accepted To costs no allocation, unless
@@ -658,6 +792,10 @@ func (p Parser) checkTo(s string) []*Problem {
 		if problem == nil {
 			problem = p.checkNumber(s)
 		}
+		if problem == nil && !p.Destinations.allow(s) {
+			problem = newProblem(RulePhoneDestination, 0, len(s),
+				"the program's list of destinations does not allow this number; call another one")
+		}
 		return one(problem)
 	case hasPrefixFold(s, clientScheme):
 		return one(checkClient(s))
@@ -1034,8 +1172,8 @@ func (p Parser) checkNumber(s string) *Problem {
 		return refuseLength(s)
 	}
 	if p.Numbers >= Assigned && !isAssigned(s) {
-		return newProblem(RulePhoneAssigned, 0, len(s),
-			"the metadata does not list this number as assigned; check its digits")
+		return newProblem(RulePhoneAssigned, 0, len(s), "the metadata "+MetadataVersion()+
+			" does not list this number as assigned; check its digits")
 	}
 	return nil
 }
@@ -1096,6 +1234,10 @@ func listLengths(lengths uint32, n int) string {
 	}
 	return strings.Join(runs[:end], ", ") + " or " + runs[end]
 }
+
+// MetadataVersion returns the release of libphonenumber whose metadata is linked in, such as
+// "v9.0.37". Newer metadata comes with a newer version of github.com/nyaruka/phonenumbers/v2.
+func MetadataVersion() string { return metadata.Version }
 
 // parseNumber looks s up in the metadata. It returns the number and how the metadata writes it,
 // which may differ from s, or nil if s is not a number.

@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,6 +61,9 @@ import (
 //     the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
 //   - Lengths: a number is as possible as the metadata says, for every calling code and number of
 //     digits: TestEveryCallingCode
+//   - Destinations: the longest prefix of the list that fits a number decides, at every level; what
+//     is not a phone number, and every number beside the zero list, is allowed:
+//     FuzzDestinations, TestDestinationsAgree
 //   - Text: text and JSON give back the value that they were made of: FuzzParse, TestText
 
 // ---- Helpers ----
@@ -784,6 +788,12 @@ func TestNoAllocs(t *testing.T) {
 	for _, s := range []string{"+14155552671", "client:alice", "alice"} {
 		testAllocs(t, 0, func() error { return errFrom(s) })
 	}
+	list, err := callparams.ParseDestinations("+1 !+1900 +44")
+	require.NoError(t, err)
+	p := callparams.Parser{Destinations: list, Emergency: true}
+	for _, s := range []string{"+14155552671", "911"} {
+		testAllocs(t, 0, func() error { _, err := p.ParseTo(s); return err })
+	}
 }
 
 // testAllocs requires that run succeeds and allocates at most n times.
@@ -1019,7 +1029,7 @@ func requireTo(t *testing.T, p callparams.Parser, s string) (ok bool) {
 	if isSIP {
 		requireRebuilt(t, uri)
 	}
-	if p == (callparams.Parser{}) {
+	if p.Numbers == callparams.Possible && !p.Emergency {
 		requireText(t, to, new(callparams.To))
 	}
 	return true
@@ -1543,6 +1553,186 @@ func refIsAssigned(number string) bool {
 		phonenumbers.Format(parsed, phonenumbers.E164) == number
 }
 
+// ---- Destinations ----
+
+func TestDestinations(t *testing.T) {
+	for text, want := range map[string]string{ // the numbers that are allowed
+		"+":                    "+14155552671 +442071838750 +19005550100 +447012345678",
+		"+1 !+1900 +44 !+4470": "+14155552671 +442071838750",
+		"!+1 +1415":            "+14155552671",
+		"+442071838750":        "+442071838750",
+		"! + +1":               "",
+		"!+":                   "",
+		"\t+44\n\r\n  +4470 ":  "+442071838750 +447012345678",
+		"+ !+1 !+44 +190":      "+19005550100",
+	} {
+		d, err := callparams.ParseDestinations(text)
+		if text == "! + +1" {
+			require.Error(t, err)
+			continue
+		}
+		require.NoError(t, err, text)
+		var got []string
+		for _, number := range strings.Fields("+14155552671 +442071838750 +19005550100 +447012345678") {
+			for _, level := range allLevels[:2] {
+				p := callparams.Parser{Numbers: level, Destinations: d}
+				to, err := p.ParseTo(number)
+				if err != nil {
+					assert.Equal(t, []string{fmt.Sprint("To phone.destination 0+", len(number))},
+						spans(t, err))
+					assert.ErrorIs(t, err, callparams.CodeNotPermitted)
+					assert.Equal(t, callparams.Configured, problemList(t, err)[0].Basis())
+					continue
+				}
+				assert.True(t, d.Allow(to))
+				if level == callparams.Possible {
+					got = append(got, number)
+				}
+			}
+			assert.Equal(t, slices.Contains(strings.Fields(want), number),
+				d.Allow(callparams.MustParseTo(number)), "%s: %s", text, number)
+		}
+		assert.Equal(t, strings.Fields(want), append([]string{}, got...), text)
+		assert.Equal(t, strings.Join(strings.Fields(text), " "), d.String())
+	}
+}
+
+// TestDestinationsApply checks what a list of destinations is about, and what it is not.
+func TestDestinationsApply(t *testing.T) {
+	us, err := callparams.ParseDestinations("+1")
+	require.NoError(t, err)
+	p := callparams.Parser{Destinations: us, Emergency: true}
+	for _, to := range []string{"client:bob", "sip:+442071838750@example.com", "999", "+44999"} {
+		to, err := p.ParseTo(to)
+		assert.NoError(t, err)
+		assert.True(t, us.Allow(to))
+	}
+	assert.True(t, us.Allow(callparams.To{}))
+	for to, want := range map[string]string{ // every other rule comes first
+		"+4402071838750":      "To phone.trunk 3+1",
+		"+44 20 7183 8750":    "To phone.char 3+1",
+		"+442071838750":       "To phone.destination 0+13",
+		"+14155550100":        "To same.party 0+12",
+		" +442071838750":      "To value.wrapped 0+1",
+		"tel:+1 415 555 2671": "To scheme.unknown 0+4",
+	} {
+		_, err := p.Parse(callparams.Request{From: "+14155550100", To: to})
+		assert.Equal(t, []string{want}, spans(t, err))
+		fix, _ := problemList(t, err)[0].Fix()
+		assert.Equal(t, map[bool]string{true: "+14155552671"}[strings.HasPrefix(to, "tel")], fix)
+	}
+	_, err = p.Parse(callparams.Request{From: "+442071838750", To: "+14155550100"})
+	assert.NoError(t, err, "a list of destinations is not about From")
+}
+
+func TestParseDestinationsRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                  "the list of destinations is empty",
+		" \n":               "the list of destinations is empty",
+		"1":                 `the destination "1" is not the start of a phone number`,
+		"+1,+44":            `the destination "+1,+44" is not`,
+		"+1 ! +44":          `the destination "!" is not`,
+		"!!+1":              `the destination "!!+1" is not`,
+		"+01":               `the destination "+01" is not`,
+		"+1234567890123456": `the destination "+1234567890123456" is not`,
+		"US":                `the destination "US" is not`,
+		"+1 +44 +1":         `the destination "+1" stands twice`,
+		"+1 !+1":            `the destination "+1" stands twice`,
+		"+ !+":              `the destination "+" stands twice`,
+	} {
+		d, err := callparams.ParseDestinations(text)
+		assert.ErrorContains(t, err, "callparams: "+want)
+		assert.Equal(t, "+", d.String())
+		unchanged, err := callparams.ParseDestinations("+44")
+		require.NoError(t, err)
+		require.Error(t, unchanged.UnmarshalText([]byte(text)))
+		assert.Equal(t, "+44", unchanged.String())
+	}
+	_, err := callparams.ParseDestinations("+123456789012345")
+	assert.NoError(t, err)
+}
+
+// requireAllow requires Destinations of text and number: a plain reading of the list.
+func requireAllow(t *testing.T, text, number string) {
+	d, err := callparams.ParseDestinations(text)
+	to, toErr := callparams.Parser{Numbers: callparams.Shape}.ParseTo(number)
+	if err != nil || toErr != nil || to.Kind() != callparams.KindPhone {
+		return
+	}
+	longest, want := -1, false
+	for _, prefix := range strings.Fields(text) {
+		digits := strings.TrimPrefix(prefix, "!")
+		if strings.HasPrefix(number, digits) && len(digits) > longest {
+			longest, want = len(digits), prefix == digits
+		}
+	}
+	require.Equal(t, want, d.Allow(to), "%q %q", text, number)
+	for _, level := range allLevels {
+		_, free := callparams.Parser{Numbers: level}.ParseTo(number)
+		_, err := callparams.Parser{Numbers: level, Destinations: d}.ParseTo(number)
+		require.Equal(t, want && free == nil, err == nil, "%q %q %v", text, number, level)
+	}
+	again, err := callparams.ParseDestinations(d.String())
+	require.NoError(t, err)
+	require.Equal(t, d.String(), again.String())
+}
+
+func FuzzDestinations(f *testing.F) {
+	for _, number := range seeds() {
+		f.Add("+1 !+1900 !+1876 +44 !+4470", number)
+		f.Add("+ !+1415555 +14155552", number)
+	}
+	f.Fuzz(requireAllow)
+}
+
+// TestDestinationsAgree checks Destinations with a list of 300 prefixes, on numbers that start with
+// them and on others.
+func TestDestinationsAgree(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	digits := func(n int) string {
+		b := []byte{byte('1' + rng.IntN(9))}
+		for len(b) < n {
+			b = append(b, byte('0'+rng.IntN(10)))
+		}
+		return string(b)
+	}
+	list := map[string]string{"+": "+"}
+	prefixes := []string{""}
+	for len(list) < 300 {
+		prefix := prefixes[rng.IntN(len(prefixes))]
+		prefix += digits(1 + rng.IntN(3))
+		prefix = prefix[:min(15, len(prefix))]
+		prefixes = append(prefixes, prefix)
+		list["+"+prefix] = strings.Repeat("!", rng.IntN(2)) + "+" + prefix
+	}
+	text := strings.Join(slices.Sorted(maps.Values(list)), " ")
+	d, err := callparams.ParseDestinations(text)
+	require.NoError(t, err)
+	p := callparams.Parser{Numbers: callparams.Shape, Destinations: d}
+	for range 20_000 {
+		prefix := prefixes[rng.IntN(len(prefixes))]
+		number := "+" + (prefix + digits(15))[:max(2, len(prefix)+rng.IntN(16-len(prefix)))]
+		to, err := callparams.Parser{Numbers: callparams.Shape}.ParseTo(number)
+		if err != nil || to.Kind() != callparams.KindPhone {
+			continue
+		}
+		longest, want := "", ""
+		for prefix, entry := range list {
+			if strings.HasPrefix(number, prefix) && len(prefix) > len(longest) {
+				longest, want = prefix, entry
+			}
+		}
+		_, err = p.ParseTo(number)
+		require.Equal(t, longest == want, err == nil, number)
+	}
+}
+
+func TestMetadataVersion(t *testing.T) {
+	assert.Regexp(t, `^v[0-9]+\.[0-9]+\.[0-9]+$`, callparams.MetadataVersion())
+	_, err := callparams.Parser{Numbers: callparams.Assigned}.ParseTo("+15555550100")
+	assert.ErrorContains(t, err, "the metadata "+callparams.MetadataVersion()+" does not list")
+}
+
 // ---- Clients ----
 
 func TestParseToClient(t *testing.T) {
@@ -1738,6 +1928,7 @@ phone.withheld 21212 21211 assumed
 phone.country 21212 21211 assumed
 phone.trunk 21212 21211 assumed
 phone.assigned 21212 21211 assumed
+phone.destination 21215 configured
 same.party 21211 documented
 client.length 21212 21211 documented
 client.char 21212 21211 documented
@@ -1849,7 +2040,8 @@ func addMessages[In comparable, Out any](
 
 func addLines(lines map[string]bool, list []*callparams.Problem) {
 	for _, p := range list {
-		lines[string(p.Rule)+"\t"+p.Message+"\n"] = true
+		message := strings.ReplaceAll(p.Message, callparams.MetadataVersion(), "VERSION")
+		lines[string(p.Rule)+"\t"+message+"\n"] = true
 	}
 }
 
@@ -2647,7 +2839,8 @@ func cover[In comparable, Out any](
 func (seen coverage) missing() error {
 	for rule := range callparams.Rules() {
 		for _, code := range rule.Codes() {
-			if !seen.refused[refusal{rule, code}] {
+			// The cases are for a parser without a list of destinations.
+			if !seen.refused[refusal{rule, code}] && rule.Basis() != callparams.Configured {
 				return fmt.Errorf("no case is refused by %s with code %d", string(rule), int(code))
 			}
 		}
@@ -2903,6 +3096,33 @@ func ExampleParser() {
 	// assigned true
 }
 
+// A program that dials numbers which others choose says where it calls.
+func ExampleParseDestinations() {
+	list, err := callparams.ParseDestinations("+1 !+1900 +44")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := callparams.Parser{Destinations: list}
+	for _, to := range []string{"+14155552671", "+19005550100", "+33142685300"} {
+		_, err := p.ParseTo(to)
+		fmt.Println(to, errors.Is(err, callparams.RulePhoneDestination))
+	}
+	// Output:
+	// +14155552671 false
+	// +19005550100 true
+	// +33142685300 true
+}
+
+func ExampleDestinations_Allow() {
+	list, err := callparams.ParseDestinations("+1")
+	fmt.Println(list.Allow(callparams.MustParseTo("+442071838750")), err)
+	fmt.Println(list.Allow(callparams.MustParseTo("client:alice")))
+	// Output:
+	// false <nil>
+	// true
+}
+
 // To call an emergency number, a program must ask for it.
 func ExampleParser_emergency() {
 	r := callparams.Request{From: "+14155550100", To: "911"}
@@ -2955,6 +3175,13 @@ func ExampleRules() {
 // ---- Benchmarks ----
 
 func BenchmarkPhone(b *testing.B) {
+	var prefixes strings.Builder
+	prefixes.WriteString("+1 !+1415556")
+	for n := range 298 {
+		fmt.Fprintf(&prefixes, " !+1415%d", 200+n)
+	}
+	list, err := callparams.ParseDestinations(prefixes.String())
+	require.NoError(b, err)
 	for _, bench := range []struct {
 		name  string
 		parse func() error
@@ -2962,6 +3189,10 @@ func BenchmarkPhone(b *testing.B) {
 		{"ParseFrom", func() error { _, err := callparams.ParseFrom("+14155552671"); return err }},
 		{"ParseTo", func() error { _, err := callparams.ParseTo("+14155552671"); return err }},
 		{"Request", callparams.Request{From: "+14155550100", To: "+14155552671"}.Validate},
+		{"Destinations", func() error {
+			_, err := callparams.Parser{Destinations: list}.ParseTo("+14155552671")
+			return err
+		}},
 		{"LeadingZero", func() error { _, err := callparams.ParseTo("+390612345678"); return err }},
 		{"Assigned", func() error {
 			_, err := callparams.Parser{Numbers: callparams.Assigned}.ParseTo("+14155552671")
