@@ -488,7 +488,8 @@ func splitSource(s string) (SIPURI, []*Problem) {
 		problem = newProblem(RuleSourceDomain, sc.user, len(raw)+1,
 			"two schemes stand here; leave one out").assumed()
 	case strings.HasPrefix(raw, "//"):
-		problem = newProblem(RuleSourceDomain, sc.user, len("//"), noSlashes).assumed()
+		problem = newProblem(RuleSourceDomain, sc.user, len("//"), noSlashes)
+		problem.basis = Assumed
 	case hasPrefixFold(u.User, clientScheme):
 		problem = newProblem(RuleSourceDomain, sc.user, len(raw),
 			"the user is a client; use a phone number or a user name")
