@@ -333,9 +333,9 @@ func (p Parser) ParseFrom(s string) (From, error) {
 	return From{s}, nil
 }
 
-// ParseTo parses s as a To: a phone number in E.164 form that p.Numbers and p.Destinations accept;
-// "client:" and a client identity, which "?" and parameters may follow; a SIP URI that Twilio dials; or, if
-// p.Emergency is set, an emergency number. It does not trim s.
+// ParseTo parses s as a To: a phone number in E.164 form that p.Numbers and p.Destinations
+// accept; "client:" and a client identity, which "?" and parameters may follow; a SIP URI that
+// Twilio dials; or, if p.Emergency is set, an emergency number. It does not trim s.
 //
 // An error is an [*Error] with at most 16 problems. An accepted To costs no allocation, unless
 // the number needs a metadata lookup: at the level Assigned, if a 0 follows the calling code (as
@@ -504,6 +504,100 @@ func splitSource(s string) (SIPURI, []*Problem) {
 
 // String returns both parameters redacted.
 func (r Request) String() string { return "From " + redact(r.From) + " To " + redact(r.To) }
+
+// Redact returns text with From and To masked wherever they stand in it: as they are, as a form or
+// a URL encodes them, and with a space for a + that was not encoded. It leaves them inside a longer
+// word or number. It is for the errors of others before they are logged: those of Twilio and of
+// net/http quote both values.
+func (r Request) Redact(text string) string {
+	values := []string{r.From, r.To}
+	if len(r.To) > len(r.From) { // mask the longer one first: it may hold the other
+		values = []string{r.To, r.From}
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		value, end := "", i
+		for _, v := range values {
+			if end = matchWhole(text, i, v); end > i {
+				value = v
+				break
+			}
+		}
+		if value == "" {
+			b.WriteByte(text[i])
+			i++
+			continue
+		}
+		b.WriteString(redact(value))
+		i = end
+	}
+	return b.String()
+}
+
+// matchWhole returns the end of value in text at i, plain or encoded, or i if it does not stand
+// there or is part of a longer word or number.
+func matchWhole(text string, i int, value string) int {
+	ends := [...]int{i, matchEncoded(text, i, value)}
+	if strings.HasPrefix(text[i:], value) {
+		ends[0] += len(value)
+	}
+	first, _ := utf8.DecodeRuneInString(value)
+	last, _ := utf8.DecodeLastRuneInString(value)
+	for _, end := range ends {
+		if end > i && !(isWordRune(first) && endsInWord(text[:i])) &&
+			!(isWordRune(last) && startsWithWord(text[end:])) {
+			return end
+		}
+	}
+	return i
+}
+
+// matchEncoded returns the end of value in text at i, as a form or a URL encodes it, or i.
+func matchEncoded(text string, i int, value string) int {
+	end := i
+	for j := range len(value) {
+		if end == len(text) {
+			return i
+		}
+		c, width := decodeAt(text, end)
+		if c != value[j] && !(c == '+' && value[j] == ' ') && !(c == ' ' && value[j] == '+') {
+			return i
+		}
+		end += width
+	}
+	return end
+}
+
+// isWordRune reports whether c is part of a word or a number.
+func isWordRune(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) }
+
+// startsWithWord reports whether s, decoded, starts with a part of a word.
+func startsWithWord(s string) bool {
+	var b []byte
+	for i := 0; i < len(s) && len(b) < utf8.UTFMax; {
+		c, width := decodeAt(s, i)
+		b = append(b, c)
+		i += width
+	}
+	c, _ := utf8.DecodeRune(b)
+	return isWordRune(c)
+}
+
+// endsInWord reports whether s, decoded, ends with a part of a word.
+func endsInWord(s string) bool {
+	var b []byte
+	for s != "" && len(b) < utf8.UTFMax {
+		end := len(s) - 1
+		c := s[end]
+		if i := len(s) - escapeLen; i >= 0 && isEscape(s, i) {
+			end, c = i, decodeEscape(s, i)
+		}
+		s, b = s[:end], append(b, c)
+	}
+	slices.Reverse(b)
+	c, _ := utf8.DecodeLastRune(b)
+	return isWordRune(c)
+}
 
 // Format writes String for every verb. Package fmt does not call it for %p and %w.
 func (r Request) Format(state fmt.State, verb rune) { formatText(state, verb, r.String()) }

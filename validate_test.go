@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,6 +65,8 @@ import (
 //   - Destinations: the longest prefix of the list that fits a number decides, at every level; what
 //     is not a phone number, and every number beside the zero list, is allowed:
 //     FuzzDestinations, TestDestinationsAgree
+//   - RedactedText: Request.Redact leaves neither value in a text, plain or form-encoded, and changes
+//     nothing else: FuzzRequestRedact, TestRequestRedact
 //   - Text: text and JSON give back the value that they were made of: FuzzParse, TestText
 
 // ---- Helpers ----
@@ -1573,7 +1576,9 @@ func TestDestinations(t *testing.T) {
 		}
 		require.NoError(t, err, text)
 		var got []string
-		for _, number := range strings.Fields("+14155552671 +442071838750 +19005550100 +447012345678") {
+		for _, number := range []string{
+			"+14155552671", "+442071838750", "+19005550100", "+447012345678",
+		} {
 			for _, level := range allLevels[:2] {
 				p := callparams.Parser{Numbers: level, Destinations: d}
 				to, err := p.ParseTo(number)
@@ -2261,6 +2266,66 @@ func TestNoWayToValue(t *testing.T) {
 		}
 	}
 	walk(reflect.ValueOf(err))
+}
+
+// TestRequestRedact checks errors of others, as Twilio and net/http word them.
+func TestRequestRedact(t *testing.T) {
+	r := callparams.Request{From: "client:alice", To: "sip:bob@example.com?X-A=1%202"}
+	number := callparams.Request{From: "+14155550100", To: "+442071838750"}
+	for _, test := range []struct {
+		r          callparams.Request
+		text, want string
+	}{
+		{number, "From is not a valid phone number: +14155550100", "From is not a valid phone " +
+			"number: +*********00"},
+		{number, "The number +442071838750, dialed from +14155550100.", "The number " +
+			"+**********50, dialed from +*********00."},
+		{number, `Post "https://h/Calls.json?From=%2B14155550100&To=%2b442071838750": EOF`,
+			`Post "https://h/Calls.json?From=+*********00&To=+**********50": EOF`},
+		{number, "From: 14155550100", "From:+*********00"}, // a form has made the + a space
+		{number, "+141555501001 1+14155550100 +1415555010", "+141555501001 1+*********00 +1415555010"},
+		{r, "From=client%3Aalice&To=sip%3Abob%40example.com%3FX-A%3D1%25202", "From=client:*****&" +
+			"To=sip:***@example.com?X-A=*****"},
+		{r, "client:alice2, xclient:alice, client:alice_, client:alice-2", "client:alice2, " +
+			"xclient:alice, client:alice_, client:*****-2"},
+		{r, "“client:alice”%20client%3aalice%20x", "“client:*****”%20client:*****%20x"},
+		{r, "%E2%80%9Cclient%3aalice%E2%80%9D, client:alice%C3%A9 %C3%A9client:alice",
+			"%E2%80%9Cclient:*****%E2%80%9D, client:alice%C3%A9 %C3%A9client:alice"},
+		{r, "sip:bob@example.com", "sip:bob@example.com"},
+		{callparams.Request{From: "alice", To: "sip:alice@example.com"},
+			"alice, sip:alice@example.com, malice, alice's, älice, alicé",
+			"*****, sip:*****@example.com, malice, *****'s, älice, alicé"},
+		{callparams.Request{From: "a b", To: "100%25"}, "a+b a%20b a b 100%25 100%2525",
+			"*** *** *** ****** ******"},
+		{callparams.Request{From: "%zz"}, "a %zz%zz %25zz", "a ****** ***"},
+		{callparams.Request{}, "nothing to mask", "nothing to mask"},
+	} {
+		assert.Equal(t, test.want, test.r.Redact(test.text), test.text)
+	}
+}
+
+// FuzzRequestRedact checks RedactedText.
+func FuzzRequestRedact(f *testing.F) {
+	for _, s := range seeds() {
+		f.Add(s, "+14155550100", "Post: ", ", at 12:00")
+		f.Add("client:alice", s, "", "")
+	}
+	f.Fuzz(func(t *testing.T, from, to, before, after string) {
+		r := callparams.Request{From: from, To: to}
+		require.Equal(t, before, callparams.Request{}.Redact(before))
+		for _, value := range []string{from, to} {
+			masked := redactedText(value)
+			if len(value) < 4 || len(value) > 300 || masked == value ||
+				strings.Contains(to, from) || strings.Contains(from, to) {
+				continue // the mask, or the other value, may be left in it
+			}
+			for _, form := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
+				text := "(" + form + ")"
+				require.Equal(t, "("+masked+")", r.Redact(text), "%q in %q", value, text)
+			}
+		}
+		_ = r.Redact(before + from + to + after)
+	})
 }
 
 // TestPrinted checks that no verb of fmt shows what a Request or a Call holds.
@@ -3079,6 +3144,14 @@ func ExampleRequest_MoveSourceDomain() {
 	// +1234
 	// sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com
 	// <nil>
+}
+
+// Twilio's errors quote both values.
+func ExampleRequest_Redact() {
+	r := callparams.Request{From: "+14155550100", To: "client:bob"}
+	err := errors.New("From is not a valid phone number: +14155550100")
+	fmt.Println(r.Redact(err.Error()))
+	// Output: From is not a valid phone number: +*********00
 }
 
 func ExampleParser() {
