@@ -175,8 +175,8 @@ func ParseDestinations(s string) (Destinations, error) {
 		switch {
 		case !hasPlus || !isDigits(digits) || len(digits) > maxDigits ||
 			strings.HasPrefix(digits, "0"):
-			return Destinations{}, fmt.Errorf("callparams: the destination %q is not the start of a "+
-				"phone number; write + and digits, with ! in front to deny it", field)
+			return Destinations{}, fmt.Errorf("callparams: the destination %q is not the start of "+
+				"a phone number; write + and digits, with ! in front to deny it", field)
 		case !tree.add(digits, isDenied):
 			return Destinations{}, fmt.Errorf("callparams: the destination %q stands twice", prefix)
 		}
@@ -544,8 +544,12 @@ func matchWhole(text string, i int, value string) int {
 	first, _ := utf8.DecodeRuneInString(value)
 	last, _ := utf8.DecodeLastRuneInString(value)
 	for _, end := range ends {
-		if end > i && !(isWordRune(first) && endsInWord(text[:i])) &&
-			!(isWordRune(last) && startsWithWord(text[end:])) {
+		if end == i {
+			continue
+		}
+		isPart := isWordRune(first) && endsInWord(text[:i]) ||
+			isWordRune(last) && startsWithWord(text[end:])
+		if !isPart {
 			return end
 		}
 	}
@@ -560,7 +564,8 @@ func matchEncoded(text string, i int, value string) int {
 			return i
 		}
 		c, width := decodeAt(text, end)
-		if c != value[j] && !(c == '+' && value[j] == ' ') && !(c == ' ' && value[j] == '+') {
+		isSame := c == value[j] || c == '+' && value[j] == ' ' || c == ' ' && value[j] == '+'
+		if !isSame {
 			return i
 		}
 		end += width

@@ -65,8 +65,8 @@ import (
 //   - Destinations: the longest prefix of the list that fits a number decides, at every level; what
 //     is not a phone number, and every number beside the zero list, is allowed:
 //     FuzzDestinations, TestDestinationsAgree
-//   - RedactedText: Request.Redact leaves neither value in a text, plain or form-encoded, and changes
-//     nothing else: FuzzRequestRedact, TestRequestRedact
+//   - RedactedText: Request.Redact leaves neither value in a text, plain or form-encoded, and
+//     changes nothing else: FuzzRequestRedact, TestRequestRedact
 //   - Text: text and JSON give back the value that they were made of: FuzzParse, TestText
 
 // ---- Helpers ----
@@ -2283,7 +2283,8 @@ func TestRequestRedact(t *testing.T) {
 		{number, `Post "https://h/Calls.json?From=%2B14155550100&To=%2b442071838750": EOF`,
 			`Post "https://h/Calls.json?From=+*********00&To=+**********50": EOF`},
 		{number, "From: 14155550100", "From:+*********00"}, // a form has made the + a space
-		{number, "+141555501001 1+14155550100 +1415555010", "+141555501001 1+*********00 +1415555010"},
+		{number, "+141555501001 1+14155550100 +1415555010", "+141555501001 1+*********00 " +
+			"+1415555010"},
 		{r, "From=client%3Aalice&To=sip%3Abob%40example.com%3FX-A%3D1%25202", "From=client:*****&" +
 			"To=sip:***@example.com?X-A=*****"},
 		{r, "client:alice2, xclient:alice, client:alice_, client:alice-2", "client:alice2, " +
