@@ -998,8 +998,11 @@ func describeBlank(s string) string {
 //
 //	name-addr = [ display-name ] "<" address ">"    ; RFC 3261, section 25.1
 func isNameAddr(s string) bool {
-	open := strings.LastIndexByte(clip(s), '<')
-	if open < 0 || sipScheme(s) > 0 || hasPrefixFold(s, clientScheme) {
+	if len(s) > 2*maxURI || sipScheme(s) > 0 || hasPrefixFold(s, clientScheme) {
+		return false
+	}
+	open := strings.LastIndexByte(s, '<')
+	if open < 0 {
 		return false
 	}
 	name := s[:open]
