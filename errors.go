@@ -339,7 +339,7 @@ func (r Rule) Codes() []Code {
 }
 
 // Basis returns the basis of the rule, or 0 for a rule that this package does not know. A single
-// problem may be less sure than its rule: see [Problem.Basis].
+// problem may be less sure than its rule, as its own field Basis then says.
 func (r Rule) Basis() Basis {
 	if row, ok := ruleRows[r]; ok {
 		return row.basis
@@ -418,18 +418,24 @@ func (e *Error) LogValue() slog.Value {
 	)
 }
 
+// The parameters of Create Call that a [Problem] can be about.
+const (
+	ParamFrom = "From"
+	ParamTo   = "To"
+)
+
 // A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form hold
 // no personal data; [Problem.Value] and [Problem.Fix] do. The zero Problem has no value and no
 // fix. Two problems are never deeply equal: compare their fields.
 type Problem struct {
-	Param   string // "From" or "To"; "" from ParseSIPURI
+	Param   string // ParamFrom or ParamTo; "" from ParseSIPURI
 	Rule    Rule   // what is wrong; the same in every release
 	Code    Code   // Twilio's code for it
 	Offset  int    // where it is in Value, in bytes from 0
 	Len     int    // how many bytes are wrong; 0 if something is missing at Offset
 	Message string // for people; may change
+	Basis   Basis  // how it is known that Twilio refuses, ignores or leaves out what is wrong
 
-	basis   Basis
 	subject func() subject // nil in the zero Problem
 }
 
@@ -449,7 +455,7 @@ func newProblem(rule Rule, off, n int, message string) *Problem {
 
 // assumed marks p as less sure than its rule, and returns it.
 func (p *Problem) assumed() *Problem {
-	p.basis = Assumed
+	p.Basis = Assumed
 	return p
 }
 
@@ -498,12 +504,6 @@ func (p *Problem) Fix() (string, bool) {
 	return s.fix(s.value)
 }
 
-// Basis says how it is known that Twilio refuses, ignores or leaves out what is wrong here.
-func (p *Problem) Basis() Basis { return p.basis }
-
-// DocsURL returns the address of Twilio's page about the code.
-func (p *Problem) DocsURL() string { return p.Code.DocsURL() }
-
 // MarshalJSON returns param, rule, code, offset, length, message, basis and more_info. It leaves
 // out Value and Fix, which are personal data.
 func (p *Problem) MarshalJSON() ([]byte, error) {
@@ -516,7 +516,7 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Message  string `json:"message"`
 		Basis    string `json:"basis"`
 		MoreInfo string `json:"more_info"`
-	}{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.basis.String(), p.DocsURL()})
+	}{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis.String(), p.Code.DocsURL()})
 }
 
 // LogValue returns what MarshalJSON returns, as a group.
@@ -528,16 +528,10 @@ func (p *Problem) LogValue() slog.Value {
 		slog.Int("offset", p.Offset),
 		slog.Int("length", p.Len),
 		slog.String("message", p.Message),
-		slog.String("basis", p.basis.String()),
-		slog.String("more_info", p.DocsURL()),
+		slog.String("basis", p.Basis.String()),
+		slog.String("more_info", p.Code.DocsURL()),
 	)
 }
-
-// The values of Problem.Param.
-const (
-	paramFrom = "From"
-	paramTo   = "To"
-)
 
 // maxProblems bounds the cost of a refusal: more problems of one value are not reported.
 const maxProblems = 16
@@ -552,11 +546,11 @@ func complete(found []*Problem, param string, about func() subject) []*Problem {
 			row = ruleRows[p.Rule]
 		}
 		p.Param, p.Code, p.subject = param, row.to, about
-		if param == paramFrom {
+		if param == ParamFrom {
 			p.Code = row.from
 		}
-		if p.basis == 0 {
-			p.basis = row.basis
+		if p.Basis == 0 {
+			p.Basis = row.basis
 		}
 	}
 	return found

@@ -683,7 +683,7 @@ func (sc *scanner) refuseHostBytes(bad int) {
 	}
 	problem := newProblem(RuleSIPHost, bad, max(1, skipOther(s, bad, sipHost)-bad), message)
 	if c == '_' {
-		problem.basis = Assumed
+		problem.Basis = Assumed
 	}
 	sc.addProblem(problem)
 }

@@ -194,7 +194,7 @@ func (p Parser) ParseFrom(s string) (From, error) {
 		fix := func(s string) (string, bool) {
 			return fixFrom(s, func(from string) bool { return checkFrom(from) == nil })
 		}
-		return From{}, &Error{complete(one(problem), paramFrom, newSubject(s, fix))}
+		return From{}, &Error{complete(one(problem), ParamFrom, newSubject(s, fix))}
 	}
 	return From{s}, nil
 }
@@ -209,7 +209,7 @@ func (p Parser) ParseFrom(s string) (From, error) {
 // escapes allocates too.
 func (p Parser) ParseTo(s string) (To, error) {
 	if found := p.checkTo(s); found != nil {
-		return To{}, &Error{complete(found, paramTo, newSubject(s, p.fixTo))}
+		return To{}, &Error{complete(found, ParamTo, newSubject(s, p.fixTo))}
 	}
 	return To{s}, nil
 }
@@ -248,8 +248,8 @@ func (p Parser) Parse(r Request) (Call, error) {
 		})
 	}
 	return Call{}, &Error{append(
-		complete(to, paramTo, newSubject(r.To, fixPairTo)),
-		complete(one(from), paramFrom, newSubject(r.From, fixPairFrom))...,
+		complete(to, ParamTo, newSubject(r.To, fixPairTo)),
+		complete(one(from), ParamFrom, newSubject(r.From, fixPairFrom))...,
 	)}
 }
 
@@ -284,7 +284,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	}
 	from, found := splitSource(r.From)
 	if found != nil {
-		return Request{}, refuseMove(found, paramFrom, r.From)
+		return Request{}, refuseMove(found, ParamFrom, r.From)
 	}
 	if _, err := ParseTo(r.To); err != nil {
 		return Request{}, err
@@ -292,7 +292,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	if sipScheme(r.To) == 0 {
 		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, 0, len(r.To),
 			"only a SIP URI carries a domain; use one here, or a From without a domain")),
-			paramTo, r.To)
+			ParamTo, r.To)
 	}
 	query := find(r.To, 0, '?')
 	for i := query; i < len(r.To); i = find(r.To, i, '&') {
@@ -300,7 +300,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 		name, _, _ := strings.Cut(r.To[i:], "=")
 		if isWord(name, "x-source-domain") {
 			return Request{}, refuseMove(one(newProblem(RuleSourceDomain, i, len(name),
-				"there is an "+SourceDomainHeader+" header already; remove it")), paramTo, r.To)
+				"there is an "+SourceDomainHeader+" header already; remove it")), ParamTo, r.To)
 		}
 	}
 	separator := "?"
@@ -311,7 +311,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	if _, err := ParseTo(moved); err != nil {
 		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, len(r.To), 0,
 			"with the domain of From, the headers are longer than 1023 bytes; shorten them")),
-			paramTo, r.To)
+			ParamTo, r.To)
 	}
 	return Request{from.User, moved}, nil
 }
@@ -319,8 +319,8 @@ func (r Request) MoveSourceDomain() (Request, error) {
 // refuseMove returns the error of MoveSourceDomain about one parameter.
 func refuseMove(found []*Problem, param, value string) error {
 	for _, p := range found {
-		if p.basis == 0 {
-			p.basis = p.Rule.Basis()
+		if p.Basis == 0 {
+			p.Basis = p.Rule.Basis()
 		}
 		p.Rule = RuleSourceDomain
 	}
@@ -379,8 +379,8 @@ func (r Request) GoString() string { return r.String() }
 // LogValue returns both parameters redacted, as a group of From and To.
 func (r Request) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String(paramFrom, redact(r.From)),
-		slog.String(paramTo, redact(r.To)),
+		slog.String(ParamFrom, redact(r.From)),
+		slog.String(ParamTo, redact(r.To)),
 	)
 }
 
@@ -554,7 +554,7 @@ func (u SIPURI) To() (To, error) {
 	sc := scanner{text: text, pos: sipScheme(text), dial: true, built: true}
 	sc.scan()
 	if sc.found != nil {
-		return To{}, &Error{complete(sc.found, paramTo, newSubject(text, Parser{}.fixTo))}
+		return To{}, &Error{complete(sc.found, ParamTo, newSubject(text, Parser{}.fixTo))}
 	}
 	return To{text}, nil
 }
@@ -587,7 +587,7 @@ func checkFrom(s string) *Problem {
 	if at := strings.IndexByte(clip(s), '@'); at >= 0 {
 		problem := newProblem(RuleFromUser, at, len(s)-at, notUserName)
 		if hasPrefixFold(value, clientScheme) {
-			problem.basis = Assumed
+			problem.Basis = Assumed
 		}
 		return problem
 	}
@@ -810,7 +810,7 @@ func refuseScheme(s, advice string) *Problem {
 		message = "the scheme sim: is not accepted"
 	}
 	problem := newProblem(RuleSchemeUnknown, 0, n, message+"; "+advice)
-	problem.basis = basis
+	problem.Basis = basis
 	return problem
 }
 
@@ -942,7 +942,7 @@ func checkClientName(s string) (end int, problem *Problem) {
 			"the client name contains "+describe(s[bad])+"; "+
 				"use printable ASCII without spaces and < > # % \" { } | \\ ^ [ ] ` ? &")
 		if s[bad] >= 0x80 {
-			problem.basis = Assumed
+			problem.Basis = Assumed
 		}
 	}
 	return end, problem

@@ -97,7 +97,7 @@ func problemList(t testing.TB, err error) []*callparams.Problem {
 		require.ErrorIs(t, e, p.Rule)
 		require.ErrorIs(t, e, p.Code)
 		want := wantJSON{
-			p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis().String(), p.DocsURL(),
+			p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis.String(), p.Code.DocsURL(),
 		}
 		require.Equal(t, want, body.Problems[i])
 	}
@@ -1190,7 +1190,7 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 	require.Zero(t, call)
 	var froms, tos []*callparams.Problem
 	for _, problem := range problemList(t, err) {
-		if problem.Param == "From" {
+		if problem.Param == callparams.ParamFrom {
 			froms = append(froms, problem)
 			continue
 		}
@@ -2339,7 +2339,7 @@ func vectorProblems(t *testing.T, err error) []vectorProblem {
 	t.Helper()
 	var list []vectorProblem
 	for _, p := range problemList(t, err) {
-		found := vectorProblem{p.Param, p.Rule, p.Code, p.Basis().String(), p.Offset, p.Len, nil}
+		found := vectorProblem{p.Param, p.Rule, p.Code, p.Basis.String(), p.Offset, p.Len, nil}
 		if fix, ok := p.Fix(); ok {
 			found.Fix = (*vectorText)(&fix)
 		}

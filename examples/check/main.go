@@ -222,11 +222,11 @@ func printProblem(p *callparams.Problem) {
 	fmt.Printf("%*s %s\n", len(p.Param), "", carets)
 	fmt.Printf("  %s\n", p.Message)
 	fmt.Printf("  code    %d\n", p.Code)
-	fmt.Printf("  rule    %s (%v)\n", p.Rule, p.Basis())
+	fmt.Printf("  rule    %s (%v)\n", p.Rule, p.Basis)
 	if fix, ok := p.Fix(); ok {
 		fmt.Printf("  fix     %+q\n", fix)
 	}
-	fmt.Printf("  page    %s\n", p.DocsURL())
+	fmt.Printf("  page    %s\n", p.Code.DocsURL())
 }
 
 // underline returns value in quotes and a line with carets under its n bytes at off. If n is 0, the
