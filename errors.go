@@ -1,7 +1,9 @@
 package callparams
 
 import (
+	"encoding"
 	"encoding/json"
+	"errors"
 	"iter"
 	"log/slog"
 	"slices"
@@ -38,6 +40,10 @@ func (c Code) DocsURL() string {
 	return "https://www.twilio.com/docs/errors/" + strconv.Itoa(int(c))
 }
 
+// LogValue returns the number. Without it, log/slog would write some codes as numbers and others
+// as the text of Error.
+func (c Code) LogValue() slog.Value { return slog.IntValue(int(c)) }
+
 // A Basis says how it is known that Twilio behaves as a rule says. The zero Basis belongs to rules
 // that this package does not know.
 type Basis uint8
@@ -64,6 +70,39 @@ func (b Basis) String() string {
 		return "assumed"
 	}
 	return "unknown"
+}
+
+// MarshalText returns String, but "" instead of "unknown". The error is always nil.
+func (b Basis) MarshalText() ([]byte, error) { return marshalWord(b) }
+
+// UnmarshalText sets b to the Basis that MarshalText writes as text: a word in lower case, or ""
+// for the zero Basis. Any other text is an error, and leaves b unchanged.
+func (b *Basis) UnmarshalText(text []byte) error {
+	if unmarshalWord(text, b, 0, Documented, Observed, Assumed) {
+		return nil
+	}
+	return errors.New("callparams: the basis must be documented, observed or assumed")
+}
+
+// marshalWord returns the word of w, and "" if w has the String of the zero W, as net/netip does.
+func marshalWord[W interface{ String() string }](w W) ([]byte, error) {
+	var zero W
+	if w.String() == zero.String() {
+		return []byte{}, nil
+	}
+	return []byte(w.String()), nil
+}
+
+// unmarshalWord sets *w to the one of all that MarshalText writes as text, and reports whether
+// there is one.
+func unmarshalWord[W encoding.TextMarshaler](text []byte, w *W, all ...W) bool {
+	for _, value := range all {
+		if word, _ := value.MarshalText(); string(word) == string(text) {
+			*w = value
+			return true
+		}
+	}
+	return false
 }
 
 // A Rule identifies what is wrong with a value, such as "from.user". It stays the same in every

@@ -35,6 +35,7 @@
 package callparams
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -88,6 +89,19 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
+// MarshalText returns String, but "" instead of "invalid". The error is always nil.
+func (k Kind) MarshalText() ([]byte, error) { return marshalWord(k) }
+
+// UnmarshalText sets k to the Kind that MarshalText writes as text: a word in lower case, or "" for
+// KindInvalid. Any other text is an error, and leaves k unchanged.
+func (k *Kind) UnmarshalText(text []byte) error {
+	if unmarshalWord(text, k,
+		KindInvalid, KindPhone, KindClient, KindSIP, KindUser, KindEmergency) {
+		return nil
+	}
+	return errors.New("callparams: the kind must be phone, client, sip, user or emergency")
+}
+
 // A NumberCheck says how much a phone number is checked. What one level accepts, every lower level
 // accepts too. Values below Shape act like Shape, values above Assigned like Assigned.
 //
@@ -120,6 +134,18 @@ func (n NumberCheck) String() string {
 		return "assigned"
 	}
 	return "possible"
+}
+
+// MarshalText returns String. The error is always nil.
+func (n NumberCheck) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText sets n to the level that text names in lower case, as String does. Any other text,
+// also an empty one, is an error, and leaves n unchanged. It lets [flag.TextVar] read a level.
+func (n *NumberCheck) UnmarshalText(text []byte) error {
+	if unmarshalWord(text, n, Shape, Possible, Assigned) {
+		return nil
+	}
+	return errors.New("callparams: the level must be shape, possible or assigned")
 }
 
 // A From is a checked caller: a phone number, a client identity or a bare user name. It holds the

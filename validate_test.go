@@ -852,6 +852,49 @@ func TestZeroValues(t *testing.T) {
 	assert.Empty(t, callparams.Rule("no.such").Summary())
 }
 
+// TestWords checks Text of the types that have a word for each value, and that they read no other
+// text.
+func TestWords(t *testing.T) {
+	type words struct {
+		Kinds  []callparams.Kind
+		Levels []callparams.NumberCheck
+		Bases  []callparams.Basis
+	}
+	in := words{
+		[]callparams.Kind{
+			callparams.KindInvalid, callparams.KindPhone, callparams.KindClient,
+			callparams.KindSIP, callparams.KindUser, callparams.KindEmergency,
+		},
+		allLevels,
+		[]callparams.Basis{0, callparams.Documented, callparams.Observed, callparams.Assumed},
+	}
+	text, err := json.Marshal(in)
+	require.NoError(t, err)
+	assert.Equal(t, `{"Kinds":["","phone","client","sip","user","emergency"],`+
+		`"Levels":["shape","possible","assigned"],`+
+		`"Bases":["","documented","observed","assumed"]}`, string(text))
+	var out words
+	require.NoError(t, json.Unmarshal(text, &out))
+	assert.Equal(t, in, out)
+
+	text, err = json.Marshal(words{
+		[]callparams.Kind{99}, []callparams.NumberCheck{-99, 99}, []callparams.Basis{99},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, `{"Kinds":[""],"Levels":["shape","assigned"],"Bases":[""]}`, string(text))
+
+	kind, level, basis := callparams.KindSIP, callparams.Assigned, callparams.Observed
+	for _, word := range []string{"no", "SIP", "Shape", " sip", "invalid", "unknown", "2"} {
+		assert.ErrorContains(t, kind.UnmarshalText([]byte(word)), "must be phone, client, sip, ")
+		assert.ErrorContains(t, level.UnmarshalText([]byte(word)), "must be shape, possible or ")
+		assert.ErrorContains(t, basis.UnmarshalText([]byte(word)), "must be documented, obs")
+	}
+	assert.Error(t, level.UnmarshalText(nil))
+	assert.Equal(t, callparams.KindSIP, kind, "changed by an error")
+	assert.Equal(t, callparams.Assigned, level, "changed by an error")
+	assert.Equal(t, callparams.Observed, basis, "changed by an error")
+}
+
 func TestRequestLevel(t *testing.T) {
 	r := callparams.Request{From: "+15555550100", To: "+14155552671"}
 	_, err := callparams.Parser{Numbers: callparams.Assigned}.Parse(r)
@@ -1625,6 +1668,8 @@ func TestLogForm(t *testing.T) {
 		{call.To(), `"sip:***@h"`},
 		{callparams.SIPURI{User: "bob", Host: "h"}, `"sip:***@h"`},
 		{kv{Name: "X-A", Value: "b"}, `"X-A=*"`},
+		{p.Code, `32113`},
+		{p.Basis, `"documented"`},
 	} {
 		want := `{"level":"INFO","msg":"","v":` + test.want + "}\n"
 		assert.Equal(t, want, shownBySlog(test.in)[1])
@@ -2901,6 +2946,15 @@ func ExampleParser() {
 	// shape false
 	// possible false
 	// assigned true
+}
+
+// A level is text, for flags and configuration.
+func ExampleNumberCheck() {
+	var p callparams.Parser
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.TextVar(&p.Numbers, "numbers", callparams.Possible, "shape, possible or assigned")
+	fmt.Println(flags.Parse([]string{"-numbers", "assigned"}), p.Numbers)
+	// Output: <nil> assigned
 }
 
 // To call an emergency number, a program must ask for it.
