@@ -436,16 +436,50 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// MarshalJSON returns Twilio's error body (code, message, more_info and status 400), and in
-// "problems" the list of problems. It holds no personal data.
+// An errorBody is the JSON of an Error, in the form of Twilio's error body.
+type errorBody struct {
+	Code     Code         `json:"code"`
+	Message  string       `json:"message"`
+	MoreInfo string       `json:"more_info"`
+	Status   int          `json:"status"`
+	Details  errorDetails `json:"details"`
+}
+
+type errorDetails struct {
+	Problems []*Problem `json:"problems"`
+}
+
+// MarshalJSON returns Twilio's error body: code, message, more_info, status (always 400) and
+// details, an object with the list of problems in "problems". It holds no personal data.
 func (e *Error) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Code     Code       `json:"code"`
-		Message  string     `json:"message"`
-		MoreInfo string     `json:"more_info"`
-		Status   int        `json:"status"`
-		Problems []*Problem `json:"problems"`
-	}{e.Code(), e.Error(), e.Code().DocsURL(), 400, e.Problems})
+	return json.Marshal(errorBody{
+		e.Code(), e.Error(), e.Code().DocsURL(), 400, errorDetails{e.Problems},
+	})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. It sets the problems, each as by
+// [Problem.UnmarshalJSON]; Code and Error follow from them, whatever the rest of the body says.
+//
+// UnmarshalJSON fails if data is malformed. It also fails if details lists no problems, as in an
+// error of Twilio's own: an Error without problems would lose the code. On an error, e is
+// unchanged. A JSON null does nothing, as with other types.
+func (e *Error) UnmarshalJSON(data []byte) error {
+	var body errorBody
+	if err := json.Unmarshal(data, &body); err != nil || string(data) == "null" {
+		return err
+	}
+	list := body.Details.Problems
+	if len(list) == 0 {
+		return errors.New("callparams: the error body lists no problems in details; " +
+			"it is not from this package")
+	}
+	for _, p := range list {
+		if p == nil || p.Rule == "" {
+			return errors.New("callparams: a problem in the error body lacks its rule")
+		}
+	}
+	e.Problems = list
+	return nil
 }
 
 // LogValue returns the code, the message and the problems, without personal data.
@@ -465,7 +499,8 @@ const (
 
 // A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form hold
 // no personal data; [Problem.Value] and [Problem.Fix] do. The zero Problem has no value and no
-// fix. Two problems are never deeply equal: compare their fields.
+// fix, and neither has one that was read from JSON. Two problems that a check found are never
+// deeply equal: compare their fields.
 type Problem struct {
 	Param   string // ParamFrom or ParamTo; "" from ParseSIPURI
 	Rule    Rule   // what is wrong; the same in every release
@@ -475,7 +510,7 @@ type Problem struct {
 	Message string // for people; may change
 	Basis   Basis  // how it is known that Twilio refuses, ignores or leaves out what is wrong
 
-	subject func() subject // nil in the zero Problem
+	subject func() subject // nil in the zero Problem, and in one that was read from JSON
 }
 
 // A subject is the value that a problem is about, with what only the other files can do to it. A
@@ -543,22 +578,48 @@ func (p *Problem) Fix() (string, bool) {
 	return s.fix(s.value)
 }
 
+// A problemBody is the JSON of a Problem.
+type problemBody struct {
+	Param    string `json:"param"`
+	Rule     Rule   `json:"rule"`
+	Code     Code   `json:"code"`
+	Offset   int    `json:"offset"`
+	Len      int    `json:"length"`
+	Message  string `json:"message"`
+	Basis    Basis  `json:"basis"`
+	MoreInfo string `json:"more_info"`
+}
+
 // MarshalJSON returns param, rule, code, offset, length, message, basis and more_info. It leaves
 // out Value and Fix, which are personal data.
 func (p *Problem) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Param    string `json:"param"`
-		Rule     Rule   `json:"rule"`
-		Code     Code   `json:"code"`
-		Offset   int    `json:"offset"`
-		Len      int    `json:"length"`
-		Message  string `json:"message"`
-		Basis    string `json:"basis"`
-		MoreInfo string `json:"more_info"`
-	}{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis.String(), p.Code.DocsURL()})
+	return json.Marshal(problemBody{
+		p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis, p.Code.DocsURL(),
+	})
 }
 
-// LogValue returns what MarshalJSON returns, as a group.
+// UnmarshalJSON reads what MarshalJSON writes and sets the exported fields of p. The JSON holds no
+// value, so Value and Redacted return "", and Fix returns false; Offset and Len are about the value
+// that was refused. The texts are taken as they stand: log them only if this package wrote them.
+//
+// UnmarshalJSON fails if data is malformed or an offset or length is negative. On an error, p is
+// unchanged. A JSON null does nothing, as with other types.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	var body problemBody
+	if err := json.Unmarshal(data, &body); err != nil || string(data) == "null" {
+		return err
+	}
+	if body.Offset < 0 || body.Len < 0 {
+		return errors.New("callparams: the offset or the length of a problem is negative")
+	}
+	*p = Problem{
+		Param: body.Param, Rule: body.Rule, Code: body.Code, Offset: body.Offset, Len: body.Len,
+		Message: body.Message, Basis: body.Basis,
+	}
+	return nil
+}
+
+// LogValue returns the fields that MarshalJSON writes, as a group.
 func (p *Problem) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("param", p.Param),

@@ -67,7 +67,7 @@ import (
 var allLevels = []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned}
 
 // problemList returns the problems of err, none for nil. It requires that err is an *Error which
-// agrees with itself and with its JSON.
+// agrees with itself and with its JSON, and Text of both.
 func problemList(t testing.TB, err error) []*callparams.Problem {
 	t.Helper()
 	if err == nil {
@@ -84,14 +84,17 @@ func problemList(t testing.TB, err error) []*callparams.Problem {
 		Message  string
 		MoreInfo string `json:"more_info"`
 		Status   int
-		Problems []wantJSON
+		Details  struct{ Problems []wantJSON }
 	}
 	require.NoError(t, unmarshalStrict(text, &body))
 	require.Equal(t, e.Code(), body.Code)
 	require.Equal(t, e.Error(), body.Message)
 	require.Equal(t, e.Code().DocsURL(), body.MoreInfo)
 	require.Equal(t, 400, body.Status)
-	require.Len(t, body.Problems, len(e.Problems))
+	require.Len(t, body.Details.Problems, len(e.Problems))
+	var back callparams.Error
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Len(t, back.Problems, len(e.Problems))
 	for i, p := range e.Problems {
 		require.Contains(t, p.Rule.Codes(), p.Code)
 		require.ErrorIs(t, e, p.Rule)
@@ -99,7 +102,11 @@ func problemList(t testing.TB, err error) []*callparams.Problem {
 		want := wantJSON{
 			p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis.String(), p.Code.DocsURL(),
 		}
-		require.Equal(t, want, body.Problems[i])
+		require.Equal(t, want, body.Details.Problems[i])
+		require.Equal(t, &callparams.Problem{
+			Param: p.Param, Rule: p.Rule, Code: p.Code, Offset: p.Offset, Len: p.Len,
+			Message: p.Message, Basis: p.Basis,
+		}, back.Problems[i])
 	}
 	return e.Problems
 }
@@ -1637,12 +1644,70 @@ func TestErrorJSON(t *testing.T) {
 		"message": `+strconv.Quote(err.Error())+`,
 		"more_info": "https://www.twilio.com/docs/errors/21212",
 		"status": 400,
-		"problems": [{
+		"details": {"problems": [{
 			"param": "From", "rule": "from.user", "code": 21212, "offset": 9, "length": 2,
 			"message": `+strconv.Quote(problemList(t, err)[0].Message)+`, "basis": "documented",
 			"more_info": "https://www.twilio.com/docs/errors/21212"
-		}]
+		}]}
 	}`, string(text))
+}
+
+// TestErrorFromJSON checks what an Error and a Problem read besides what they write: Text holds
+// that.
+func TestErrorFromJSON(t *testing.T) {
+	var e callparams.Error
+	require.NoError(t, json.Unmarshal([]byte(`{"code": 1, "other": 2, "details": {"more": 3,
+		"problems": [{"rule": "new.rule", "code": 5, "offset": 2, "other": 6}]}}`), &e))
+	assert.Equal(t, callparams.Code(5), e.Code())
+	p := e.Problems[0]
+	assert.Equal(t, &callparams.Problem{Rule: "new.rule", Code: 5, Offset: 2}, p)
+	assert.Empty(t, p.Value()+p.Redacted())
+	_, ok := p.Fix()
+	assert.False(t, ok)
+
+	const body = `{"details": {"problems": [{"rule": "from.user"}, %s]}}`
+	inList := func(problem string) string { return fmt.Sprintf(body, problem) }
+	for in, want := range map[string]string{
+		`{"code": 21210, "message": "m", "more_info": "i", "status": 400}`: "lists no problems",
+		`{"code": 21210, "details": {}}`:                                   "lists no problems",
+		`{"code": 21210, "details": null}`:                                 "lists no problems",
+		`{"details": {"problems": []}}`:                                    "lists no problems",
+		`{}`:                                                               "lists no problems",
+		inList(`null`):                                                     "lacks its rule",
+		inList(`{"code": 21212}`):                                          "lacks its rule",
+		inList(`{"rule": "sip.host", "offset": -1}`):                       "is negative",
+		inList(`{"rule": "sip.host", "length": -1}`):                       "is negative",
+		inList(`{"rule": "sip.host", "basis": "x"}`):                       "the basis must be",
+		inList(`{"rule": 1}`):                                              "cannot unmarshal",
+		inList(`1`):                                                        "cannot unmarshal",
+		`{"details": {"problems": {}}}`:                                    "cannot unmarshal",
+		`{"code": "21212"}`:                                                "cannot unmarshal",
+		`[]`:                                                               "cannot unmarshal",
+		`{`:                                                                "unexpected end",
+		``:                                                                 "unexpected end",
+	} {
+		assert.ErrorContains(t, e.UnmarshalJSON([]byte(in)), want, in)
+	}
+	for in, want := range map[string]string{
+		`{"rule": "sip.host", "offset": -1}`: "is negative",
+		`{"rule": "sip.host", "length": -1}`: "is negative",
+		`{"basis": "Assumed"}`:               "the basis must be",
+		`[]`:                                 "cannot unmarshal",
+		`{`:                                  "unexpected end",
+	} {
+		assert.ErrorContains(t, p.UnmarshalJSON([]byte(in)), want, in)
+	}
+	require.NoError(t, json.Unmarshal([]byte(`null`), &e))
+	require.NoError(t, json.Unmarshal([]byte(`null`), p))
+	assert.Equal(t, []*callparams.Problem{{Rule: "new.rule", Code: 5, Offset: 2}}, e.Problems)
+
+	var zero callparams.Problem
+	text, err := json.Marshal(&zero)
+	require.NoError(t, err)
+	assert.Equal(t, `{"param":"","rule":"","code":0,"offset":0,"length":0,"message":"","basis":"",`+
+		`"more_info":"https://www.twilio.com/docs/errors/0"}`, string(text))
+	require.NoError(t, json.Unmarshal(text, p))
+	assert.Equal(t, &zero, p)
 }
 
 // TestLogForm checks what slog's JSON handler writes, byte for byte.
@@ -2980,6 +3045,23 @@ func ExampleError() {
 	// true
 	// true
 	// 21212 https://www.twilio.com/docs/errors/21212
+}
+
+// A service that answers with the error, and a client that reads the answer.
+func ExampleError_UnmarshalJSON() {
+	_, err := callparams.ParseTo("sip:bob@10.0.0.1")
+	body, _ := json.Marshal(err)
+	var e callparams.Error
+	if err := json.Unmarshal(body, &e); err != nil {
+		fmt.Println("not from this package:", err)
+		return
+	}
+	p := e.Problems[0]
+	fmt.Println(int(e.Code()), p.Param, p.Rule, p.Offset, p.Len, p.Basis)
+	fmt.Println(errors.Is(&e, callparams.RuleSIPPrivate))
+	// Output:
+	// 13254 To sip.private 8 8 documented
+	// true
 }
 
 func ExampleProblem_Redacted() {

@@ -337,7 +337,8 @@ func refusedJSON(refused *callparams.Error) object {
 	if err := json.Unmarshal(body, &out); err != nil {
 		panic(err)
 	}
-	for i, p := range out["problems"].([]any) {
+	details := out["details"].(map[string]any)
+	for i, p := range details["problems"].([]any) {
 		problem := p.(map[string]any)
 		problem["value"] = refused.Problems[i].Value()
 		if fix, ok := refused.Problems[i].Fix(); ok {
