@@ -12,13 +12,13 @@
 // that are wrong and, if there is exactly one candidate, the fix.
 //
 // An error may name a header, a calling code and how many digits a number has. No error shows a
-// user, a number or the value of a header, in any form. Neither does a value of
-// this package that is printed with %#v or logged with log/slog. String of From, To and SIPURI
-// shows everything, because it is the text for the wire; String of Request, Call and Field does
-// not. In the clear are also JSON, exported fields, and what a method returns whose comment says
-// "personal data". The packages fmt and slog do not call methods on values in unexported fields,
-// and slog does not call them inside slices and structs: a type that holds such values must
-// redact itself.
+// user, a number or the value of a header, in any form. Neither does a value of this package that
+// is printed with %#v or logged with log/slog. String of From, To and SIPURI shows everything,
+// because it is the text for the wire; String of Request, Call and Field does not. In the clear
+// are also exported fields, the JSON of every type but Error and Problem, and what a method
+// returns whose comment says "personal data". The packages fmt and slog do not call methods on
+// values in unexported fields, and slog does not call them inside slices and structs: a type that
+// holds such values must redact itself.
 //
 // SIP URIs follow the grammar of RFC 3261, sections 19.1.1 and 25.1, with the IP addresses of
 // RFC 5954, which are those of RFC 3986 and have no zone. Notable divergences:
@@ -35,6 +35,7 @@
 package callparams
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -169,7 +170,7 @@ type To struct{ text string }
 type Request struct{ From, To string }
 
 // A Call is a checked pair. The zero Call is not valid. log/slog, and every verb of fmt but %p and
-// %w, redact it. Its JSON is {}: marshal its From and its To.
+// %w, redact it; JSON does not.
 type Call struct {
 	from From
 	to   To
@@ -430,6 +431,43 @@ func (c Call) GoString() string { return c.String() }
 
 // LogValue returns both parameters redacted, as a group of From and To.
 func (c Call) LogValue() slog.Value { return Request{c.from.text, c.to.text}.LogValue() }
+
+// A callBody is the JSON of a Call.
+type callBody struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// MarshalJSON returns an object with the texts of from and to in the clear: personal data. Both
+// are "" for the zero Call. The error is always nil.
+func (c Call) MarshalJSON() ([]byte, error) {
+	return json.Marshal(callBody{c.from.text, c.to.text})
+}
+
+// UnmarshalJSON parses the from and to of a JSON object as [Request.Parse] does, and sets c to the
+// result. A field that is missing is empty; if both are, it sets c to the zero Call. It may refuse
+// what a [Parser] accepted at the level Shape or with Emergency.
+//
+// An error is an [*Error], or says that data is not such an object. It holds no personal data. On
+// an error, c is unchanged. A JSON null does nothing, as with other types.
+func (c *Call) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	var body callBody
+	if json.Unmarshal(data, &body) != nil { // its text can quote data
+		return errors.New("callparams: a call must be a JSON object with the strings from and to")
+	}
+	if body == (callBody{}) {
+		*c = Call{}
+		return nil
+	}
+	call, err := Request(body).Parse()
+	if err == nil {
+		*c = call
+	}
+	return err
+}
 
 // Kind returns KindPhone, KindClient or KindUser, and KindInvalid for the zero From.
 func (f From) Kind() Kind {

@@ -60,7 +60,9 @@ import (
 //     the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
 //   - Lengths: a number is as possible as the metadata says, for every calling code and number of
 //     digits: TestEveryCallingCode
-//   - Text: text and JSON give back the value that they were made of: FuzzParse, TestText
+//   - Text: text and JSON give back the value that they were made of; those of an Error or a
+//     Problem give back all but Value and Fix: FuzzParse, FuzzSIPURI, TestText, TestWords,
+//     TestCallJSON, TestErrorJSON
 
 // ---- Helpers ----
 
@@ -1235,6 +1237,9 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 		require.NoError(t, toErr)
 		require.Equal(t, from, call.From())
 		require.Equal(t, to, call.To())
+		if p == (callparams.Parser{}) {
+			requireCallJSON(t, call)
+		}
 		return true
 	}
 	require.Zero(t, call)
@@ -1264,6 +1269,65 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 		return err
 	})
 	return false
+}
+
+// requireCallJSON requires Text of call, which the zero Parser accepts.
+func requireCallJSON(t *testing.T, call callparams.Call) {
+	text, err := json.Marshal(call)
+	require.NoError(t, err)
+	var fields map[string]string
+	require.NoError(t, json.Unmarshal(text, &fields))
+	want := map[string]string{"from": call.From().String(), "to": call.To().String()}
+	require.Equal(t, want, fields)
+	var back callparams.Call
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Equal(t, call, back)
+}
+
+func TestCallJSON(t *testing.T) {
+	call, err := callparams.Request{From: "client:alice", To: "sip:bob@h?X-A=%22"}.Parse()
+	require.NoError(t, err)
+	text, err := json.Marshal(call)
+	require.NoError(t, err)
+	assert.Equal(t, `{"from":"client:alice","to":"sip:bob@h?X-A=%22"}`, string(text))
+	requireCallJSON(t, call)
+	text, err = json.Marshal(callparams.Call{})
+	require.NoError(t, err)
+	assert.Equal(t, `{"from":"","to":""}`, string(text))
+
+	back := call
+	for in, want := range map[string]string{
+		`{"from": "alice", "to": "+14155552671"}`:        "From from.phone 0+5",
+		`{"from": "+14155552671", "to": "+14155552671"}`: "To same.party 0+12",
+		`{"from": "a@b", "to": "sip:"}`:                  "To sip.host 4+0; From from.user 1+2",
+		`{"from": "alice"}`:                              "To to.required 0+0",
+		`{"from": null, "to": "client:bob"}`:             "From from.required 0+0",
+		`{"from": "+14155552671", "to": "+12345"}`:       "To phone.length 1+5",
+		`{"from": "+14155552671", "to": "911"}`:          "To phone.emergency 0+3",
+	} {
+		err := json.Unmarshal([]byte(in), &back)
+		assert.Equal(t, want, strings.Join(spans(t, err), "; "), in)
+	}
+	for _, in := range []string{
+		`{"from": "alice", "to": 14155552671}`, `{"from": ["alice"], "to": "client:bob"}`, `[]`,
+		`"client:bob"`, `{"from": "alice"`, `{"from": "alice", "to": "client:bob"} x`, ``,
+	} {
+		assert.EqualError(t, back.UnmarshalJSON([]byte(in)),
+			"callparams: a call must be a JSON object with the strings from and to", in)
+	}
+	require.NoError(t, json.Unmarshal([]byte(`null`), &back))
+	assert.Equal(t, call, back, "changed by an error or by null")
+
+	for in, want := range map[string]callparams.Request{
+		`{"from": "alice", "to": "client:bob", "id": 7}`: {From: "alice", To: "client:bob"},
+		`{"From": "alice", "TO": "client:bob"}`:          {From: "alice", To: "client:bob"},
+		`{"from": "", "to": ""}`:                         {},
+		`{}`:                                             {},
+	} {
+		require.NoError(t, json.Unmarshal([]byte(in), &back), in)
+		got := callparams.Request{From: back.From().String(), To: back.To().String()}
+		assert.Equal(t, want, got, in)
+	}
 }
 
 // ---- MoveSourceDomain ----
@@ -1485,7 +1549,7 @@ func TestEmergency(t *testing.T) {
 	} {
 		p := callparams.Parser{Emergency: true}
 		call, err := p.Parse(callparams.Request{From: test.from, To: test.to})
-		assert.Equal(t, test.want, strings.Join(spans(t, err), ", "), test)
+		assert.Equal(t, test.want, strings.Join(spans(t, err), "; "), test)
 		if err == nil {
 			assert.Equal(t, callparams.KindEmergency, call.To().Kind())
 			assert.Equal(t, test.to, call.To().String())
@@ -2386,7 +2450,7 @@ func shownByFmt(values ...any) (list []string) {
 			list = append(list, fmt.Sprintf(verb, v))
 		}
 		switch v.(type) {
-		case callparams.Request, *callparams.Request: // its fields are raw
+		case callparams.Request, *callparams.Request, callparams.Call, *callparams.Call: // raw
 		default:
 			text, err := json.Marshal(v)
 			if err != nil {
@@ -2984,6 +3048,21 @@ func ExampleRequest_Parse() {
 	// Output:
 	// From +*********00 To sip:***@example.com <nil>
 	// +14155550100 sip:bob@example.com
+}
+
+// A queue keeps a checked call as JSON; what is read from it is checked again.
+func ExampleCall_UnmarshalJSON() {
+	call, err := callparams.Request{From: "+14155550100", To: "sip:bob@example.com"}.Parse()
+	text, _ := json.Marshal(call)
+	fmt.Println(string(text), err)
+	var read callparams.Call
+	fmt.Println(json.Unmarshal(text, &read), read == call)
+	err = json.Unmarshal([]byte(`{"from": "alice", "to": "+14155552671"}`), &read)
+	fmt.Println(errors.Is(err, callparams.RuleFromPhone), read == call)
+	// Output:
+	// {"from":"+14155550100","to":"sip:bob@example.com"} <nil>
+	// <nil> true
+	// true true
 }
 
 func ExampleRequest_MoveSourceDomain() {
