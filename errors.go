@@ -1,7 +1,9 @@
 package callparams
 
 import (
+	"encoding"
 	"encoding/json"
+	"errors"
 	"iter"
 	"log/slog"
 	"slices"
@@ -39,6 +41,10 @@ func (c Code) DocsURL() string {
 	return "https://www.twilio.com/docs/errors/" + strconv.Itoa(int(c))
 }
 
+// LogValue returns the number. Without it, log/slog would write some codes as numbers and others
+// as the text of Error.
+func (c Code) LogValue() slog.Value { return slog.IntValue(int(c)) }
+
 // A Basis says how it is known that Twilio behaves as a rule says. The zero Basis belongs to rules
 // that this package does not know.
 type Basis uint8
@@ -71,6 +77,39 @@ func (b Basis) String() string {
 		return "configured"
 	}
 	return "unknown"
+}
+
+// MarshalText returns String, but "" instead of "unknown". The error is always nil.
+func (b Basis) MarshalText() ([]byte, error) { return marshalWord(b) }
+
+// UnmarshalText sets b to the Basis that MarshalText writes as text: a word in lower case, or ""
+// for the zero Basis. Any other text is an error, and leaves b unchanged.
+func (b *Basis) UnmarshalText(text []byte) error {
+	if unmarshalWord(text, b, 0, Documented, Observed, Assumed, Configured) {
+		return nil
+	}
+	return errors.New("callparams: the basis must be documented, observed, assumed or configured")
+}
+
+// marshalWord returns the word of w, and "" if w has the String of the zero W, as net/netip does.
+func marshalWord[W interface{ String() string }](w W) ([]byte, error) {
+	var zero W
+	if w.String() == zero.String() {
+		return []byte{}, nil
+	}
+	return []byte(w.String()), nil
+}
+
+// unmarshalWord sets *w to the one of all that MarshalText writes as text, and reports whether
+// there is one.
+func unmarshalWord[W encoding.TextMarshaler](text []byte, w *W, all ...W) bool {
+	for _, value := range all {
+		if word, _ := value.MarshalText(); string(word) == string(text) {
+			*w = value
+			return true
+		}
+	}
+	return false
 }
 
 // A Rule identifies what is wrong with a value, such as "from.user". It stays the same in every
@@ -351,7 +390,7 @@ func (r Rule) Codes() []Code {
 }
 
 // Basis returns the basis of the rule, or 0 for a rule that this package does not know. A single
-// problem may be less sure than its rule: see [Problem.Basis].
+// problem may be less sure than its rule, as its own field Basis then says.
 func (r Rule) Basis() Basis {
 	if row, ok := ruleRows[r]; ok {
 		return row.basis
@@ -409,16 +448,50 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// MarshalJSON returns Twilio's error body (code, message, more_info and status 400), and in
-// "problems" the list of problems. It holds no personal data.
+// An errorBody is the JSON of an Error, in the form of Twilio's error body.
+type errorBody struct {
+	Code     Code         `json:"code"`
+	Message  string       `json:"message"`
+	MoreInfo string       `json:"more_info"`
+	Status   int          `json:"status"`
+	Details  errorDetails `json:"details"`
+}
+
+type errorDetails struct {
+	Problems []*Problem `json:"problems"`
+}
+
+// MarshalJSON returns Twilio's error body: code, message, more_info, status (always 400) and
+// details, an object with the list of problems in "problems". It holds no personal data.
 func (e *Error) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Code     Code       `json:"code"`
-		Message  string     `json:"message"`
-		MoreInfo string     `json:"more_info"`
-		Status   int        `json:"status"`
-		Problems []*Problem `json:"problems"`
-	}{e.Code(), e.Error(), e.Code().DocsURL(), 400, e.Problems})
+	return json.Marshal(errorBody{
+		e.Code(), e.Error(), e.Code().DocsURL(), 400, errorDetails{e.Problems},
+	})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. It sets the problems, each as by
+// [Problem.UnmarshalJSON]; Code and Error follow from them, whatever the rest of the body says.
+//
+// UnmarshalJSON fails if data is malformed. It also fails if details lists no problems, as in an
+// error of Twilio's own: an Error without problems would lose the code. On an error, e is
+// unchanged. A JSON null does nothing, as with other types.
+func (e *Error) UnmarshalJSON(data []byte) error {
+	var body errorBody
+	if err := json.Unmarshal(data, &body); err != nil || string(data) == "null" {
+		return err
+	}
+	list := body.Details.Problems
+	if len(list) == 0 {
+		return errors.New("callparams: the error body lists no problems in details; " +
+			"it is not from this package")
+	}
+	for _, p := range list {
+		if p == nil || p.Rule == "" {
+			return errors.New("callparams: a problem in the error body lacks its rule")
+		}
+	}
+	e.Problems = list
+	return nil
 }
 
 // LogValue returns the code, the message and the problems, without personal data.
@@ -430,19 +503,26 @@ func (e *Error) LogValue() slog.Value {
 	)
 }
 
+// The parameters of Create Call that a [Problem] can be about.
+const (
+	ParamFrom = "From"
+	ParamTo   = "To"
+)
+
 // A Problem is one thing that is wrong with one value. Its fields, text, JSON and log form hold
 // no personal data; [Problem.Value] and [Problem.Fix] do. The zero Problem has no value and no
-// fix. Two problems are never deeply equal: compare their fields.
+// fix, and neither has one that was read from JSON. Two problems that a check found are never
+// deeply equal: compare their fields.
 type Problem struct {
-	Param   string // "From" or "To"; "" from ParseSIPURI
+	Param   string // ParamFrom or ParamTo; "" from ParseSIPURI
 	Rule    Rule   // what is wrong; the same in every release
 	Code    Code   // Twilio's code for it
 	Offset  int    // where it is in Value, in bytes from 0
 	Len     int    // how many bytes are wrong; 0 if something is missing at Offset
 	Message string // for people; may change
+	Basis   Basis  // how it is known that Twilio refuses, ignores or leaves out what is wrong
 
-	basis   Basis
-	subject func() subject // nil in the zero Problem
+	subject func() subject // nil in the zero Problem, and in one that was read from JSON
 }
 
 // A subject is the value that a problem is about, with what only the other files can do to it. A
@@ -461,7 +541,7 @@ func newProblem(rule Rule, off, n int, message string) *Problem {
 
 // assumed marks p as less sure than its rule, and returns it.
 func (p *Problem) assumed() *Problem {
-	p.basis = Assumed
+	p.Basis = Assumed
 	return p
 }
 
@@ -510,28 +590,48 @@ func (p *Problem) Fix() (string, bool) {
 	return s.fix(s.value)
 }
 
-// Basis says how it is known that Twilio refuses, ignores or leaves out what is wrong here.
-func (p *Problem) Basis() Basis { return p.basis }
-
-// DocsURL returns the address of Twilio's page about the code.
-func (p *Problem) DocsURL() string { return p.Code.DocsURL() }
+// A problemBody is the JSON of a Problem.
+type problemBody struct {
+	Param    string `json:"param"`
+	Rule     Rule   `json:"rule"`
+	Code     Code   `json:"code"`
+	Offset   int    `json:"offset"`
+	Len      int    `json:"length"`
+	Message  string `json:"message"`
+	Basis    Basis  `json:"basis"`
+	MoreInfo string `json:"more_info"`
+}
 
 // MarshalJSON returns param, rule, code, offset, length, message, basis and more_info. It leaves
 // out Value and Fix, which are personal data.
 func (p *Problem) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Param    string `json:"param"`
-		Rule     Rule   `json:"rule"`
-		Code     Code   `json:"code"`
-		Offset   int    `json:"offset"`
-		Len      int    `json:"length"`
-		Message  string `json:"message"`
-		Basis    string `json:"basis"`
-		MoreInfo string `json:"more_info"`
-	}{p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.basis.String(), p.DocsURL()})
+	return json.Marshal(problemBody{
+		p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis, p.Code.DocsURL(),
+	})
 }
 
-// LogValue returns what MarshalJSON returns, as a group.
+// UnmarshalJSON reads what MarshalJSON writes and sets the exported fields of p. The JSON holds no
+// value, so Value and Redacted return "", and Fix returns false; Offset and Len are about the value
+// that was refused. The texts are taken as they stand: log them only if this package wrote them.
+//
+// UnmarshalJSON fails if data is malformed or an offset or length is negative. On an error, p is
+// unchanged. A JSON null does nothing, as with other types.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	var body problemBody
+	if err := json.Unmarshal(data, &body); err != nil || string(data) == "null" {
+		return err
+	}
+	if body.Offset < 0 || body.Len < 0 {
+		return errors.New("callparams: the offset or the length of a problem is negative")
+	}
+	*p = Problem{
+		Param: body.Param, Rule: body.Rule, Code: body.Code, Offset: body.Offset, Len: body.Len,
+		Message: body.Message, Basis: body.Basis,
+	}
+	return nil
+}
+
+// LogValue returns the fields that MarshalJSON writes, as a group.
 func (p *Problem) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("param", p.Param),
@@ -540,16 +640,10 @@ func (p *Problem) LogValue() slog.Value {
 		slog.Int("offset", p.Offset),
 		slog.Int("length", p.Len),
 		slog.String("message", p.Message),
-		slog.String("basis", p.basis.String()),
-		slog.String("more_info", p.DocsURL()),
+		slog.String("basis", p.Basis.String()),
+		slog.String("more_info", p.Code.DocsURL()),
 	)
 }
-
-// The values of Problem.Param.
-const (
-	paramFrom = "From"
-	paramTo   = "To"
-)
 
 // maxProblems bounds the cost of a refusal: more problems of one value are not reported.
 const maxProblems = 16
@@ -564,11 +658,11 @@ func complete(found []*Problem, param string, about func() subject) []*Problem {
 			row = ruleRows[p.Rule]
 		}
 		p.Param, p.Code, p.subject = param, row.to, about
-		if param == paramFrom {
+		if param == ParamFrom {
 			p.Code = row.from
 		}
-		if p.basis == 0 {
-			p.basis = row.basis
+		if p.Basis == 0 {
+			p.Basis = row.basis
 		}
 	}
 	return found

@@ -103,6 +103,38 @@ func (u SIPURI) WithParam(name, value string) SIPURI {
 	return u
 }
 
+// Header returns the value of the first header with the given name, decoded: personal data. The
+// case of ASCII letters does not matter. It returns false if there is none.
+func (u SIPURI) Header(name string) (value string, ok bool) { return lookUp(u.Headers, name) }
+
+// Param returns the value of the first URI parameter with the given name, decoded: personal data.
+// The case of ASCII letters does not matter. It returns false if there is none; a flag, such as
+// lr, has an empty value.
+func (u SIPURI) Param(name string) (value string, ok bool) { return lookUp(u.Params, name) }
+
+func lookUp(fields []Field, name string) (value string, ok bool) {
+	for _, f := range fields {
+		if isSameName(f.Name, name) {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
+
+// isSameName reports whether a and b are equal but for the case of ASCII letters. Both can hold any
+// bytes, so strings.EqualFold would find too much.
+func isSameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // String returns u as text for the wire: personal data. It escapes every byte but letters, digits
 // and - _ . ! ~ * ' ( ), and keeps the + of a user. If u is not valid, neither is the text:
 // String escapes even the bytes of a host, where no escape is legal.
@@ -683,7 +715,7 @@ func (sc *scanner) refuseHostBytes(bad int) {
 	}
 	problem := newProblem(RuleSIPHost, bad, max(1, skipOther(s, bad, sipHost)-bad), message)
 	if c == '_' {
-		problem.basis = Assumed
+		problem.Basis = Assumed
 	}
 	sc.addProblem(problem)
 }

@@ -1086,6 +1086,39 @@ func TestBuildMessages(t *testing.T) {
 	}
 }
 
+func TestFieldsByName(t *testing.T) {
+	u, err := callparams.ParseSIPURI("sip:h;lr;Transport=tls;%c3%a9=1?X-A=%20b&x-a=c&X-Empty=")
+	require.NoError(t, err)
+	for _, test := range []struct {
+		get   func(name string) (string, bool)
+		name  string
+		value string
+		ok    bool
+	}{
+		{u.Param, "transport", "tls", true},
+		{u.Param, "TRANSPORT", "tls", true},
+		{u.Param, "LR", "", true},
+		{u.Param, "l", "", false},
+		{u.Param, "", "", false},
+		{u.Param, "x-a", "", false},
+		{u.Param, "\u00e9", "1", true},
+		{u.Param, "\u00c9", "", false},
+		{u.Header, "x-A", " b", true},
+		{u.Header, "X-EMPTY", "", true},
+		{u.Header, "X-%41", "", false},
+		{u.Header, "X-AB", "", false},
+		{u.Header, "lr", "", false},
+		{callparams.SIPURI{}.Header, "", "", false},
+		{u.WithHeader("X@", "1").WithHeader("[", "2").Header, "X`", "", false},
+		{u.WithHeader("[", "2").Header, "{", "", false},
+		{u.WithHeader("@", "2").Header, "`", "", false},
+	} {
+		value, ok := test.get(test.name)
+		assert.Equal(t, test.value, value, test.name)
+		assert.Equal(t, test.ok, ok, test.name)
+	}
+}
+
 // TestWithCopies checks that u is unchanged, even if two copies could write into the same memory.
 func TestWithCopies(t *testing.T) {
 	shared := make([]kv, 1, 8)
@@ -1627,6 +1660,25 @@ func ExampleParseSIPURI() {
 	// Output:
 	// true alice pw 2001:db8::1 5061 <nil>
 	// lr project x
+}
+
+func ExampleSIPURI_Header() {
+	u, err := callparams.ParseSIPURI("sip:bob@example.com?X-Account=42&X-Note=a%26b")
+	note, ok := u.Header("x-note")
+	fmt.Println(note, ok, err)
+	_, ok = u.Header("X-Source-Domain")
+	fmt.Println(ok)
+	// Output:
+	// a&b true <nil>
+	// false
+}
+
+func ExampleSIPURI_Param() {
+	u, err := callparams.ParseSIPURI("sip:bob@example.com;Transport=tls;lr")
+	transport, _ := u.Param("transport")
+	_, isLoose := u.Param("lr")
+	fmt.Println(transport, isLoose, err)
+	// Output: tls true <nil>
 }
 
 func ExampleSIPURI_Redacted() {

@@ -12,13 +12,13 @@
 // that are wrong and, if there is exactly one candidate, the fix.
 //
 // An error may name a header, a calling code and how many digits a number has. No error shows a
-// user, a number or the value of a header, in any form. Neither does a value of
-// this package that is printed with %#v or logged with log/slog. String of From, To and SIPURI
-// shows everything, because it is the text for the wire; String of Request, Call and Field does
-// not. In the clear are also JSON, exported fields, and what a method returns whose comment says
-// "personal data". The packages fmt and slog do not call methods on values in unexported fields,
-// and slog does not call them inside slices and structs: a type that holds such values must
-// redact itself.
+// user, a number or the value of a header, in any form. Neither does a value of this package that
+// is printed with %#v or logged with log/slog. String of From, To and SIPURI shows everything,
+// because it is the text for the wire; String of Request, Call and Field does not. In the clear
+// are also exported fields, the JSON of every type but Error and Problem, and what a method
+// returns whose comment says "personal data". The packages fmt and slog do not call methods on
+// values in unexported fields, and slog does not call them inside slices and structs: a type that
+// holds such values must redact itself.
 //
 // SIP URIs follow the grammar of RFC 3261, sections 19.1.1 and 25.1, with the IP addresses of
 // RFC 5954, which are those of RFC 3986 and have no zone. Notable divergences:
@@ -35,6 +35,7 @@
 package callparams
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,6 +91,19 @@ func (k Kind) String() string {
 	return "invalid"
 }
 
+// MarshalText returns String, but "" instead of "invalid". The error is always nil.
+func (k Kind) MarshalText() ([]byte, error) { return marshalWord(k) }
+
+// UnmarshalText sets k to the Kind that MarshalText writes as text: a word in lower case, or "" for
+// KindInvalid. Any other text is an error, and leaves k unchanged.
+func (k *Kind) UnmarshalText(text []byte) error {
+	if unmarshalWord(text, k,
+		KindInvalid, KindPhone, KindClient, KindSIP, KindUser, KindEmergency) {
+		return nil
+	}
+	return errors.New("callparams: the kind must be phone, client, sip, user or emergency")
+}
+
 // A NumberCheck says how much a phone number is checked. What one level accepts, every lower level
 // accepts too. Values below Shape act like Shape, values above Assigned like Assigned.
 //
@@ -122,6 +136,18 @@ func (n NumberCheck) String() string {
 		return "assigned"
 	}
 	return "possible"
+}
+
+// MarshalText returns String. The error is always nil.
+func (n NumberCheck) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText sets n to the level that text names in lower case, as String does. Any other text,
+// also an empty one, is an error, and leaves n unchanged. It lets [flag.TextVar] read a level.
+func (n *NumberCheck) UnmarshalText(text []byte) error {
+	if unmarshalWord(text, n, Shape, Possible, Assigned) {
+		return nil
+	}
+	return errors.New("callparams: the level must be shape, possible or assigned")
 }
 
 // A Destinations says which phone numbers may be called: a list of prefixes, of which the longest
@@ -274,7 +300,7 @@ type To struct{ text string }
 type Request struct{ From, To string }
 
 // A Call is a checked pair. The zero Call is not valid. log/slog, and every verb of fmt but %p and
-// %w, redact it. Its JSON is {}: marshal its From and its To.
+// %w, redact it; JSON does not.
 type Call struct {
 	from From
 	to   To
@@ -328,7 +354,7 @@ func (p Parser) ParseFrom(s string) (From, error) {
 		fix := func(s string) (string, bool) {
 			return fixFrom(s, func(from string) bool { return checkFrom(from) == nil })
 		}
-		return From{}, &Error{complete(one(problem), paramFrom, newSubject(s, fix))}
+		return From{}, &Error{complete(one(problem), ParamFrom, newSubject(s, fix))}
 	}
 	return From{s}, nil
 }
@@ -343,7 +369,7 @@ func (p Parser) ParseFrom(s string) (From, error) {
 // escapes allocates too.
 func (p Parser) ParseTo(s string) (To, error) {
 	if found := p.checkTo(s); found != nil {
-		return To{}, &Error{complete(found, paramTo, newSubject(s, p.fixTo))}
+		return To{}, &Error{complete(found, ParamTo, newSubject(s, p.fixTo))}
 	}
 	return To{s}, nil
 }
@@ -382,8 +408,8 @@ func (p Parser) Parse(r Request) (Call, error) {
 		})
 	}
 	return Call{}, &Error{append(
-		complete(to, paramTo, newSubject(r.To, fixPairTo)),
-		complete(one(from), paramFrom, newSubject(r.From, fixPairFrom))...,
+		complete(to, ParamTo, newSubject(r.To, fixPairTo)),
+		complete(one(from), ParamFrom, newSubject(r.From, fixPairFrom))...,
 	)}
 }
 
@@ -418,7 +444,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	}
 	from, found := splitSource(r.From)
 	if found != nil {
-		return Request{}, refuseMove(found, paramFrom, r.From)
+		return Request{}, refuseMove(found, ParamFrom, r.From)
 	}
 	if _, err := ParseTo(r.To); err != nil {
 		return Request{}, err
@@ -426,7 +452,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	if sipScheme(r.To) == 0 {
 		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, 0, len(r.To),
 			"only a SIP URI carries a domain; use one here, or a From without a domain")),
-			paramTo, r.To)
+			ParamTo, r.To)
 	}
 	query := find(r.To, 0, '?')
 	for i := query; i < len(r.To); i = find(r.To, i, '&') {
@@ -434,7 +460,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 		name, _, _ := strings.Cut(r.To[i:], "=")
 		if isWord(name, "x-source-domain") {
 			return Request{}, refuseMove(one(newProblem(RuleSourceDomain, i, len(name),
-				"there is an "+SourceDomainHeader+" header already; remove it")), paramTo, r.To)
+				"there is an "+SourceDomainHeader+" header already; remove it")), ParamTo, r.To)
 		}
 	}
 	separator := "?"
@@ -445,7 +471,7 @@ func (r Request) MoveSourceDomain() (Request, error) {
 	if _, err := ParseTo(moved); err != nil {
 		return Request{}, refuseMove(one(newProblem(RuleSourceDomain, len(r.To), 0,
 			"with the domain of From, the headers are longer than 1023 bytes; shorten them")),
-			paramTo, r.To)
+			ParamTo, r.To)
 	}
 	return Request{from.User, moved}, nil
 }
@@ -453,8 +479,8 @@ func (r Request) MoveSourceDomain() (Request, error) {
 // refuseMove returns the error of MoveSourceDomain about one parameter.
 func refuseMove(found []*Problem, param, value string) error {
 	for _, p := range found {
-		if p.basis == 0 {
-			p.basis = p.Rule.Basis()
+		if p.Basis == 0 {
+			p.Basis = p.Rule.Basis()
 		}
 		p.Rule = RuleSourceDomain
 	}
@@ -489,7 +515,7 @@ func splitSource(s string) (SIPURI, []*Problem) {
 			"two schemes stand here; leave one out").assumed()
 	case strings.HasPrefix(raw, "//"):
 		problem = newProblem(RuleSourceDomain, sc.user, len("//"), noSlashes)
-		problem.basis = Assumed
+		problem.Basis = Assumed
 	case hasPrefixFold(u.User, clientScheme):
 		problem = newProblem(RuleSourceDomain, sc.user, len(raw),
 			"the user is a client; use a phone number or a user name")
@@ -613,8 +639,8 @@ func (r Request) GoString() string { return r.String() }
 // LogValue returns both parameters redacted, as a group of From and To.
 func (r Request) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String(paramFrom, redact(r.From)),
-		slog.String(paramTo, redact(r.To)),
+		slog.String(ParamFrom, redact(r.From)),
+		slog.String(ParamTo, redact(r.To)),
 	)
 }
 
@@ -638,6 +664,43 @@ func (c Call) GoString() string { return c.String() }
 
 // LogValue returns both parameters redacted, as a group of From and To.
 func (c Call) LogValue() slog.Value { return Request{c.from.text, c.to.text}.LogValue() }
+
+// A callBody is the JSON of a Call.
+type callBody struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// MarshalJSON returns an object with the texts of from and to in the clear: personal data. Both
+// are "" for the zero Call. The error is always nil.
+func (c Call) MarshalJSON() ([]byte, error) {
+	return json.Marshal(callBody{c.from.text, c.to.text})
+}
+
+// UnmarshalJSON parses the from and to of a JSON object as [Request.Parse] does, and sets c to the
+// result. A field that is missing is empty; if both are, it sets c to the zero Call. It may refuse
+// what a [Parser] accepted at the level Shape or with Emergency.
+//
+// An error is an [*Error], or says that data is not such an object. It holds no personal data. On
+// an error, c is unchanged. A JSON null does nothing, as with other types.
+func (c *Call) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	var body callBody
+	if json.Unmarshal(data, &body) != nil { // its text can quote data
+		return errors.New("callparams: a call must be a JSON object with the strings from and to")
+	}
+	if body == (callBody{}) {
+		*c = Call{}
+		return nil
+	}
+	call, err := Request(body).Parse()
+	if err == nil {
+		*c = call
+	}
+	return err
+}
 
 // Kind returns KindPhone, KindClient or KindUser, and KindInvalid for the zero From.
 func (f From) Kind() Kind {
@@ -788,7 +851,7 @@ func (u SIPURI) To() (To, error) {
 	sc := scanner{text: text, pos: sipScheme(text), dial: true, built: true}
 	sc.scan()
 	if sc.found != nil {
-		return To{}, &Error{complete(sc.found, paramTo, newSubject(text, Parser{}.fixTo))}
+		return To{}, &Error{complete(sc.found, ParamTo, newSubject(text, Parser{}.fixTo))}
 	}
 	return To{text}, nil
 }
@@ -821,7 +884,7 @@ func checkFrom(s string) *Problem {
 	if at := strings.IndexByte(clip(s), '@'); at >= 0 {
 		problem := newProblem(RuleFromUser, at, len(s)-at, notUserName)
 		if hasPrefixFold(value, clientScheme) {
-			problem.basis = Assumed
+			problem.Basis = Assumed
 		}
 		return problem
 	}
@@ -1051,7 +1114,7 @@ func refuseScheme(s, advice string) *Problem {
 		message = "the scheme sim: is not accepted"
 	}
 	problem := newProblem(RuleSchemeUnknown, 0, n, message+"; "+advice)
-	problem.basis = basis
+	problem.Basis = basis
 	return problem
 }
 
@@ -1183,7 +1246,7 @@ func checkClientName(s string) (end int, problem *Problem) {
 			"the client name contains "+describe(s[bad])+"; "+
 				"use printable ASCII without spaces and < > # % \" { } | \\ ^ [ ] ` ? &")
 		if s[bad] >= 0x80 {
-			problem.basis = Assumed
+			problem.Basis = Assumed
 		}
 	}
 	return end, problem

@@ -67,14 +67,16 @@ import (
 //     FuzzDestinations, TestDestinationsAgree
 //   - RedactedText: Request.Redact leaves neither value in a text, plain or form-encoded, and
 //     changes nothing else: FuzzRequestRedact, TestRequestRedact
-//   - Text: text and JSON give back the value that they were made of: FuzzParse, TestText
+//   - Text: text and JSON give back the value that they were made of; those of an Error or a
+//     Problem give back all but Value and Fix: FuzzParse, FuzzSIPURI, TestText, TestWords,
+//     TestCallJSON, TestErrorJSON
 
 // ---- Helpers ----
 
 var allLevels = []callparams.NumberCheck{callparams.Shape, callparams.Possible, callparams.Assigned}
 
 // problemList returns the problems of err, none for nil. It requires that err is an *Error which
-// agrees with itself and with its JSON.
+// agrees with itself and with its JSON, and Text of both.
 func problemList(t testing.TB, err error) []*callparams.Problem {
 	t.Helper()
 	if err == nil {
@@ -91,22 +93,29 @@ func problemList(t testing.TB, err error) []*callparams.Problem {
 		Message  string
 		MoreInfo string `json:"more_info"`
 		Status   int
-		Problems []wantJSON
+		Details  struct{ Problems []wantJSON }
 	}
 	require.NoError(t, unmarshalStrict(text, &body))
 	require.Equal(t, e.Code(), body.Code)
 	require.Equal(t, e.Error(), body.Message)
 	require.Equal(t, e.Code().DocsURL(), body.MoreInfo)
 	require.Equal(t, 400, body.Status)
-	require.Len(t, body.Problems, len(e.Problems))
+	require.Len(t, body.Details.Problems, len(e.Problems))
+	var back callparams.Error
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Len(t, back.Problems, len(e.Problems))
 	for i, p := range e.Problems {
 		require.Contains(t, p.Rule.Codes(), p.Code)
 		require.ErrorIs(t, e, p.Rule)
 		require.ErrorIs(t, e, p.Code)
 		want := wantJSON{
-			p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis().String(), p.DocsURL(),
+			p.Param, p.Rule, p.Code, p.Offset, p.Len, p.Message, p.Basis.String(), p.Code.DocsURL(),
 		}
-		require.Equal(t, want, body.Problems[i])
+		require.Equal(t, want, body.Details.Problems[i])
+		require.Equal(t, &callparams.Problem{
+			Param: p.Param, Rule: p.Rule, Code: p.Code, Offset: p.Offset, Len: p.Len,
+			Message: p.Message, Basis: p.Basis,
+		}, back.Problems[i])
 	}
 	return e.Problems
 }
@@ -865,6 +874,52 @@ func TestZeroValues(t *testing.T) {
 	assert.Empty(t, callparams.Rule("no.such").Summary())
 }
 
+// TestWords checks Text of the types that have a word for each value, and that they read no other
+// text.
+func TestWords(t *testing.T) {
+	type words struct {
+		Kinds  []callparams.Kind
+		Levels []callparams.NumberCheck
+		Bases  []callparams.Basis
+	}
+	in := words{
+		[]callparams.Kind{
+			callparams.KindInvalid, callparams.KindPhone, callparams.KindClient,
+			callparams.KindSIP, callparams.KindUser, callparams.KindEmergency,
+		},
+		allLevels,
+		[]callparams.Basis{
+			0, callparams.Documented, callparams.Observed, callparams.Assumed,
+			callparams.Configured,
+		},
+	}
+	text, err := json.Marshal(in)
+	require.NoError(t, err)
+	assert.Equal(t, `{"Kinds":["","phone","client","sip","user","emergency"],`+
+		`"Levels":["shape","possible","assigned"],`+
+		`"Bases":["","documented","observed","assumed","configured"]}`, string(text))
+	var out words
+	require.NoError(t, json.Unmarshal(text, &out))
+	assert.Equal(t, in, out)
+
+	text, err = json.Marshal(words{
+		[]callparams.Kind{99}, []callparams.NumberCheck{-99, 99}, []callparams.Basis{99},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, `{"Kinds":[""],"Levels":["shape","assigned"],"Bases":[""]}`, string(text))
+
+	kind, level, basis := callparams.KindSIP, callparams.Assigned, callparams.Observed
+	for _, word := range []string{"no", "SIP", "Shape", " sip", "invalid", "unknown", "2"} {
+		assert.ErrorContains(t, kind.UnmarshalText([]byte(word)), "must be phone, client, sip, ")
+		assert.ErrorContains(t, level.UnmarshalText([]byte(word)), "must be shape, possible or ")
+		assert.ErrorContains(t, basis.UnmarshalText([]byte(word)), "must be documented, obs")
+	}
+	assert.Error(t, level.UnmarshalText(nil))
+	assert.Equal(t, callparams.KindSIP, kind, "changed by an error")
+	assert.Equal(t, callparams.Assigned, level, "changed by an error")
+	assert.Equal(t, callparams.Observed, basis, "changed by an error")
+}
+
 func TestRequestLevel(t *testing.T) {
 	r := callparams.Request{From: "+15555550100", To: "+14155552671"}
 	_, err := callparams.Parser{Numbers: callparams.Assigned}.Parse(r)
@@ -1198,12 +1253,15 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 		require.NoError(t, toErr)
 		require.Equal(t, from, call.From())
 		require.Equal(t, to, call.To())
+		if p.Numbers == callparams.Possible && !p.Emergency {
+			requireCallJSON(t, call)
+		}
 		return true
 	}
 	require.Zero(t, call)
 	var froms, tos []*callparams.Problem
 	for _, problem := range problemList(t, err) {
-		if problem.Param == "From" {
+		if problem.Param == callparams.ParamFrom {
 			froms = append(froms, problem)
 			continue
 		}
@@ -1227,6 +1285,65 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 		return err
 	})
 	return false
+}
+
+// requireCallJSON requires Text of call, which the zero Parser accepts.
+func requireCallJSON(t *testing.T, call callparams.Call) {
+	text, err := json.Marshal(call)
+	require.NoError(t, err)
+	var fields map[string]string
+	require.NoError(t, json.Unmarshal(text, &fields))
+	want := map[string]string{"from": call.From().String(), "to": call.To().String()}
+	require.Equal(t, want, fields)
+	var back callparams.Call
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Equal(t, call, back)
+}
+
+func TestCallJSON(t *testing.T) {
+	call, err := callparams.Request{From: "client:alice", To: "sip:bob@h?X-A=%22"}.Parse()
+	require.NoError(t, err)
+	text, err := json.Marshal(call)
+	require.NoError(t, err)
+	assert.Equal(t, `{"from":"client:alice","to":"sip:bob@h?X-A=%22"}`, string(text))
+	requireCallJSON(t, call)
+	text, err = json.Marshal(callparams.Call{})
+	require.NoError(t, err)
+	assert.Equal(t, `{"from":"","to":""}`, string(text))
+
+	back := call
+	for in, want := range map[string]string{
+		`{"from": "alice", "to": "+14155552671"}`:        "From from.phone 0+5",
+		`{"from": "+14155552671", "to": "+14155552671"}`: "To same.party 0+12",
+		`{"from": "a@b", "to": "sip:"}`:                  "To sip.host 4+0; From from.user 1+2",
+		`{"from": "alice"}`:                              "To to.required 0+0",
+		`{"from": null, "to": "client:bob"}`:             "From from.required 0+0",
+		`{"from": "+14155552671", "to": "+12345"}`:       "To phone.length 1+5",
+		`{"from": "+14155552671", "to": "911"}`:          "To phone.emergency 0+3",
+	} {
+		err := json.Unmarshal([]byte(in), &back)
+		assert.Equal(t, want, strings.Join(spans(t, err), "; "), in)
+	}
+	for _, in := range []string{
+		`{"from": "alice", "to": 14155552671}`, `{"from": ["alice"], "to": "client:bob"}`, `[]`,
+		`"client:bob"`, `{"from": "alice"`, `{"from": "alice", "to": "client:bob"} x`, ``,
+	} {
+		assert.EqualError(t, back.UnmarshalJSON([]byte(in)),
+			"callparams: a call must be a JSON object with the strings from and to", in)
+	}
+	require.NoError(t, json.Unmarshal([]byte(`null`), &back))
+	assert.Equal(t, call, back, "changed by an error or by null")
+
+	for in, want := range map[string]callparams.Request{
+		`{"from": "alice", "to": "client:bob", "id": 7}`: {From: "alice", To: "client:bob"},
+		`{"From": "alice", "TO": "client:bob"}`:          {From: "alice", To: "client:bob"},
+		`{"from": "", "to": ""}`:                         {},
+		`{}`:                                             {},
+	} {
+		require.NoError(t, json.Unmarshal([]byte(in), &back), in)
+		got := callparams.Request{From: back.From().String(), To: back.To().String()}
+		assert.Equal(t, want, got, in)
+	}
 }
 
 // ---- MoveSourceDomain ----
@@ -1448,7 +1565,7 @@ func TestEmergency(t *testing.T) {
 	} {
 		p := callparams.Parser{Emergency: true}
 		call, err := p.Parse(callparams.Request{From: test.from, To: test.to})
-		assert.Equal(t, test.want, strings.Join(spans(t, err), ", "), test)
+		assert.Equal(t, test.want, strings.Join(spans(t, err), "; "), test)
 		if err == nil {
 			assert.Equal(t, callparams.KindEmergency, call.To().Kind())
 			assert.Equal(t, test.to, call.To().String())
@@ -1586,7 +1703,7 @@ func TestDestinations(t *testing.T) {
 					assert.Equal(t, []string{fmt.Sprint("To phone.destination 0+", len(number))},
 						spans(t, err))
 					assert.ErrorIs(t, err, callparams.CodeNotPermitted)
-					assert.Equal(t, callparams.Configured, problemList(t, err)[0].Basis())
+					assert.Equal(t, callparams.Configured, problemList(t, err)[0].Basis)
 					continue
 				}
 				assert.True(t, d.Allow(to))
@@ -1789,12 +1906,70 @@ func TestErrorJSON(t *testing.T) {
 		"message": `+strconv.Quote(err.Error())+`,
 		"more_info": "https://www.twilio.com/docs/errors/21212",
 		"status": 400,
-		"problems": [{
+		"details": {"problems": [{
 			"param": "From", "rule": "from.user", "code": 21212, "offset": 9, "length": 2,
 			"message": `+strconv.Quote(problemList(t, err)[0].Message)+`, "basis": "documented",
 			"more_info": "https://www.twilio.com/docs/errors/21212"
-		}]
+		}]}
 	}`, string(text))
+}
+
+// TestErrorFromJSON checks what an Error and a Problem read besides what they write: Text holds
+// that.
+func TestErrorFromJSON(t *testing.T) {
+	var e callparams.Error
+	require.NoError(t, json.Unmarshal([]byte(`{"code": 1, "other": 2, "details": {"more": 3,
+		"problems": [{"rule": "new.rule", "code": 5, "offset": 2, "other": 6}]}}`), &e))
+	assert.Equal(t, callparams.Code(5), e.Code())
+	p := e.Problems[0]
+	assert.Equal(t, &callparams.Problem{Rule: "new.rule", Code: 5, Offset: 2}, p)
+	assert.Empty(t, p.Value()+p.Redacted())
+	_, ok := p.Fix()
+	assert.False(t, ok)
+
+	const body = `{"details": {"problems": [{"rule": "from.user"}, %s]}}`
+	inList := func(problem string) string { return fmt.Sprintf(body, problem) }
+	for in, want := range map[string]string{
+		`{"code": 21210, "message": "m", "more_info": "i", "status": 400}`: "lists no problems",
+		`{"code": 21210, "details": {}}`:                                   "lists no problems",
+		`{"code": 21210, "details": null}`:                                 "lists no problems",
+		`{"details": {"problems": []}}`:                                    "lists no problems",
+		`{}`:                                                               "lists no problems",
+		inList(`null`):                                                     "lacks its rule",
+		inList(`{"code": 21212}`):                                          "lacks its rule",
+		inList(`{"rule": "sip.host", "offset": -1}`):                       "is negative",
+		inList(`{"rule": "sip.host", "length": -1}`):                       "is negative",
+		inList(`{"rule": "sip.host", "basis": "x"}`):                       "the basis must be",
+		inList(`{"rule": 1}`):                                              "cannot unmarshal",
+		inList(`1`):                                                        "cannot unmarshal",
+		`{"details": {"problems": {}}}`:                                    "cannot unmarshal",
+		`{"code": "21212"}`:                                                "cannot unmarshal",
+		`[]`:                                                               "cannot unmarshal",
+		`{`:                                                                "unexpected end",
+		``:                                                                 "unexpected end",
+	} {
+		assert.ErrorContains(t, e.UnmarshalJSON([]byte(in)), want, in)
+	}
+	for in, want := range map[string]string{
+		`{"rule": "sip.host", "offset": -1}`: "is negative",
+		`{"rule": "sip.host", "length": -1}`: "is negative",
+		`{"basis": "Assumed"}`:               "the basis must be",
+		`[]`:                                 "cannot unmarshal",
+		`{`:                                  "unexpected end",
+	} {
+		assert.ErrorContains(t, p.UnmarshalJSON([]byte(in)), want, in)
+	}
+	require.NoError(t, json.Unmarshal([]byte(`null`), &e))
+	require.NoError(t, json.Unmarshal([]byte(`null`), p))
+	assert.Equal(t, []*callparams.Problem{{Rule: "new.rule", Code: 5, Offset: 2}}, e.Problems)
+
+	var zero callparams.Problem
+	text, err := json.Marshal(&zero)
+	require.NoError(t, err)
+	assert.Equal(t, `{"param":"","rule":"","code":0,"offset":0,"length":0,"message":"","basis":"",`+
+		`"more_info":"https://www.twilio.com/docs/errors/0"}`, string(text))
+	require.NoError(t, json.Unmarshal(text, p))
+	assert.Equal(t, &zero, p)
 }
 
 // TestLogForm checks what slog's JSON handler writes, byte for byte.
@@ -1820,6 +1995,8 @@ func TestLogForm(t *testing.T) {
 		{call.To(), `"sip:***@h"`},
 		{callparams.SIPURI{User: "bob", Host: "h"}, `"sip:***@h"`},
 		{kv{Name: "X-A", Value: "b"}, `"X-A=*"`},
+		{p.Code, `32113`},
+		{p.Basis, `"documented"`},
 	} {
 		want := `{"level":"INFO","msg":"","v":` + test.want + "}\n"
 		assert.Equal(t, want, shownBySlog(test.in)[1])
@@ -2534,7 +2711,7 @@ func shownByFmt(values ...any) (list []string) {
 			list = append(list, fmt.Sprintf(verb, v))
 		}
 		switch v.(type) {
-		case callparams.Request, *callparams.Request: // its fields are raw
+		case callparams.Request, *callparams.Request, callparams.Call, *callparams.Call: // raw
 		default:
 			text, err := json.Marshal(v)
 			if err != nil {
@@ -2597,7 +2774,7 @@ func vectorProblems(t *testing.T, err error) []vectorProblem {
 	t.Helper()
 	var list []vectorProblem
 	for _, p := range problemList(t, err) {
-		found := vectorProblem{p.Param, p.Rule, p.Code, p.Basis().String(), p.Offset, p.Len, nil}
+		found := vectorProblem{p.Param, p.Rule, p.Code, p.Basis.String(), p.Offset, p.Len, nil}
 		if fix, ok := p.Fix(); ok {
 			found.Fix = (*vectorText)(&fix)
 		}
@@ -3135,6 +3312,21 @@ func ExampleRequest_Parse() {
 	// +14155550100 sip:bob@example.com
 }
 
+// A queue keeps a checked call as JSON; what is read from it is checked again.
+func ExampleCall_UnmarshalJSON() {
+	call, err := callparams.Request{From: "+14155550100", To: "sip:bob@example.com"}.Parse()
+	text, _ := json.Marshal(call)
+	fmt.Println(string(text), err)
+	var read callparams.Call
+	fmt.Println(json.Unmarshal(text, &read), read == call)
+	err = json.Unmarshal([]byte(`{"from": "alice", "to": "+14155552671"}`), &read)
+	fmt.Println(errors.Is(err, callparams.RuleFromPhone), read == call)
+	// Output:
+	// {"from":"+14155550100","to":"sip:bob@example.com"} <nil>
+	// <nil> true
+	// true true
+}
+
 func ExampleRequest_MoveSourceDomain() {
 	r, err := callparams.Request{
 		From: "sip:+1234@mydomain.sip.twilio.com",
@@ -3168,6 +3360,15 @@ func ExampleParser() {
 	// shape false
 	// possible false
 	// assigned true
+}
+
+// A level is text, for flags and configuration.
+func ExampleNumberCheck() {
+	var p callparams.Parser
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.TextVar(&p.Numbers, "numbers", callparams.Possible, "shape, possible or assigned")
+	fmt.Println(flags.Parse([]string{"-numbers", "assigned"}), p.Numbers)
+	// Output: <nil> assigned
 }
 
 // A program that dials numbers which others choose says where it calls.
@@ -3220,6 +3421,23 @@ func ExampleError() {
 	// true
 	// true
 	// 21212 https://www.twilio.com/docs/errors/21212
+}
+
+// A service that answers with the error, and a client that reads the answer.
+func ExampleError_UnmarshalJSON() {
+	_, err := callparams.ParseTo("sip:bob@10.0.0.1")
+	body, _ := json.Marshal(err)
+	var e callparams.Error
+	if err := json.Unmarshal(body, &e); err != nil {
+		fmt.Println("not from this package:", err)
+		return
+	}
+	p := e.Problems[0]
+	fmt.Println(int(e.Code()), p.Param, p.Rule, p.Offset, p.Len, p.Basis)
+	fmt.Println(errors.Is(&e, callparams.RuleSIPPrivate))
+	// Output:
+	// 13254 To sip.private 8 8 documented
+	// true
 }
 
 func ExampleProblem_Redacted() {

@@ -149,7 +149,7 @@ func (v *verdict) add(refusal *callparams.Error) {
 		v.Codes = append(v.Codes, p.Code)
 		v.Rules = append(v.Rules, p.Rule)
 		fix, _ := p.Fix()
-		if p.Param == "From" {
+		if p.Param == callparams.ParamFrom {
 			v.Fixes.From = fix
 		} else {
 			v.Fixes.To = fix

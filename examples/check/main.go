@@ -37,19 +37,8 @@ func main() {
 	asJSON := flag.Bool("json", false,
 		"print the result as JSON; bytes that are not valid UTF-8 become U+FFFD")
 	var parser callparams.Parser
-	numbersUsage := "check phone numbers at this `level`: shape, possible (the default) or assigned"
-	flag.Func("numbers", numbersUsage, func(s string) error {
-		levels := []callparams.NumberCheck{
-			callparams.Shape, callparams.Possible, callparams.Assigned,
-		}
-		for _, level := range levels {
-			if s == level.String() {
-				parser.Numbers = level
-				return nil
-			}
-		}
-		return errors.New("the level must be shape, possible or assigned")
-	})
+	flag.TextVar(&parser.Numbers, "numbers", callparams.Possible,
+		"check phone numbers at this `level`: shape, possible or assigned")
 	flag.BoolVar(&parser.Emergency, "emergency", false, "accept emergency numbers")
 	flag.Parse()
 	switch {
@@ -222,11 +211,11 @@ func printProblem(p *callparams.Problem) {
 	fmt.Printf("%*s %s\n", len(p.Param), "", carets)
 	fmt.Printf("  %s\n", p.Message)
 	fmt.Printf("  code    %d\n", p.Code)
-	fmt.Printf("  rule    %s (%v)\n", p.Rule, p.Basis())
+	fmt.Printf("  rule    %s (%v)\n", p.Rule, p.Basis)
 	if fix, ok := p.Fix(); ok {
 		fmt.Printf("  fix     %+q\n", fix)
 	}
-	fmt.Printf("  page    %s\n", p.DocsURL())
+	fmt.Printf("  page    %s\n", p.Code.DocsURL())
 }
 
 // underline returns value in quotes and a line with carets under its n bytes at off. If n is 0, the
@@ -307,11 +296,11 @@ func (r *result) printJSON() {
 }
 
 func fromJSON(from callparams.From) object {
-	return object{"value": from.String(), "kind": from.Kind().String(), "user": from.User()}
+	return object{"value": from.String(), "kind": from.Kind(), "user": from.User()}
 }
 
 func toJSON(to callparams.To) object {
-	out := object{"value": to.String(), "kind": to.Kind().String()}
+	out := object{"value": to.String(), "kind": to.Kind()}
 	if name, params, ok := to.Client(); ok {
 		out["name"] = name
 		out["params"] = fieldsJSON(params)
@@ -348,7 +337,8 @@ func refusedJSON(refused *callparams.Error) object {
 	if err := json.Unmarshal(body, &out); err != nil {
 		panic(err)
 	}
-	for i, p := range out["problems"].([]any) {
+	details := out["details"].(map[string]any)
+	for i, p := range details["problems"].([]any) {
 		problem := p.(map[string]any)
 		problem["value"] = refused.Problems[i].Value()
 		if fix, ok := refused.Problems[i].Fix(); ok {

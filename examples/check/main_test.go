@@ -406,7 +406,7 @@ func TestJSONRefused(t *testing.T) {
 	var want map[string]any
 	require.NoError(t, json.Unmarshal(body, &want))
 	want["accepted"] = false
-	problems := want["problems"].([]any)
+	problems := want["details"].(map[string]any)["problems"].([]any)
 	problems[0].(map[string]any)["value"] = r.To
 	problems[0].(map[string]any)["fix"] = "sip:bob@h?X-A=1&X-B=2"
 	problems[1].(map[string]any)["value"] = r.From

@@ -83,7 +83,9 @@ type twilioError struct {
 	Message  string
 	MoreInfo string `json:"more_info"`
 	Status   int
-	Problems []struct{ Param, Rule string }
+	Details  struct {
+		Problems []struct{ Param, Rule string }
+	}
 }
 
 // read returns the complete body of an answer.
@@ -202,7 +204,7 @@ func TestRefusedIsNotForwarded(t *testing.T) {
 			assert.Equal(t, test.status, res.StatusCode)
 			assert.Equal(t, test.code, body.Code)
 			var rules []string
-			for _, p := range body.Problems {
+			for _, p := range body.Details.Problems {
 				rules = append(rules, p.Rule)
 			}
 			assert.Equal(t, test.rules, rules)

@@ -7,8 +7,8 @@
 //		-d From=alice@example.com -d To=client:bob
 //
 // Gateway serves only Create Call: a form that is posted to the same path as Twilio's. It answers a
-// refused call with status 400 and an error body like Twilio's, which also lists every problem in
-// "problems". It does not send a refused call to Twilio. It forwards the form and the Authorization
+// refused call with status 400 and an error body like Twilio's, which lists every problem in
+// "details". It does not send a refused call to Twilio. It forwards the form and the Authorization
 // of an accepted call unchanged and returns Twilio's answer. /healthz answers 200 while the service
 // runs.
 //
@@ -92,8 +92,8 @@ Twilio only if From and To are accepted.
 
 Gateway serves only Create Call: a form that is posted to the same path as
 Twilio's, /2010-04-01/Accounts/{Sid}/Calls.json. It answers a refused call with
-status 400 and an error body like Twilio's, which also lists every problem in
-"problems". It does not send a refused call to Twilio. It forwards the form and
+status 400 and an error body like Twilio's, which lists every problem in
+"details". It does not send a refused call to Twilio. It forwards the form and
 the Authorization of an accepted call unchanged and returns Twilio's answer.
 /healthz answers 200 while the service runs.
 

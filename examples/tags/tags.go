@@ -82,7 +82,7 @@ func validatePair(sl validator.StructLevel) {
 		return // the tags report these problems
 	}
 	for _, p := range problems(callparams.Request{From: r.From, To: r.To}.Validate()) {
-		if p.Param == "From" {
+		if p.Param == callparams.ParamFrom {
 			sl.ReportError(r.From, "from", "From", string(p.Rule), problemText(p))
 		} else {
 			sl.ReportError(r.To, "to", "To", string(p.Rule), problemText(p))

@@ -280,6 +280,11 @@ func TestGateway(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, answered.Status)
 	assert.Equal(t, "https://www.twilio.com/docs/errors/21212", answered.MoreInfo)
 	assert.Contains(t, answered.Message, "From: the caller address is not a user name")
+	body, err := json.Marshal(answered)
+	require.NoError(t, err)
+	var found callparams.Error
+	require.NoError(t, json.Unmarshal(body, &found), "twilio-go keeps the problems")
+	assert.ErrorIs(t, &found, callparams.RuleFromUser)
 
 	_, err = rest.Api.CreateCall(params(notVerified, "+14155552671"))
 	require.ErrorAs(t, err, &answered)
