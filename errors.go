@@ -36,8 +36,12 @@ const (
 // Error returns the code in words, such as "Twilio error 21212".
 func (c Code) Error() string { return "Twilio error " + strconv.Itoa(int(c)) }
 
-// DocsURL returns the address of Twilio's page about the code.
+// DocsURL returns the address of Twilio's page about the code. For 0, which is the code of a
+// warning, it returns that of Twilio's list of codes.
 func (c Code) DocsURL() string {
+	if c == 0 {
+		return "https://www.twilio.com/docs/api/errors"
+	}
 	return "https://www.twilio.com/docs/errors/" + strconv.Itoa(int(c))
 }
 
@@ -249,6 +253,57 @@ const (
 	RuleSourceDomain Rule = "source.domain"
 )
 
+// The rules of warnings: see [Rule.Warning].
+const (
+	// RuleSIPSRewritten warns of sips:, which Twilio sends as sip: with transport=tls.
+	RuleSIPSRewritten Rule = "sips.rewritten"
+
+	// RuleSIPSecureTransport warns of secure=true beside a transport that is not encrypted.
+	RuleSIPSecureTransport Rule = "sip.secure.transport"
+
+	// RuleSIPEdgeUnknown warns of an edge or a region that is on no list of Twilio.
+	RuleSIPEdgeUnknown Rule = "sip.edge.unknown"
+
+	// RuleSIPEdgeIgnored warns of edge, region and tnx beside a Twilio SIP domain.
+	RuleSIPEdgeIgnored Rule = "sip.edge.ignored"
+
+	// RuleSIPDomainRegion warns of a Twilio SIP domain with us1 or us1-ix, which is deprecated.
+	RuleSIPDomainRegion Rule = "sip.domain.region"
+
+	// RuleSIPTnx warns of the tnx parameter, which is deprecated.
+	RuleSIPTnx Rule = "sip.tnx"
+
+	// RuleSIPMaddr warns of a maddr parameter.
+	RuleSIPMaddr Rule = "sip.maddr"
+
+	// RuleSIPIPv6 warns of an IPv6 host.
+	RuleSIPIPv6 Rule = "sip.ipv6"
+
+	// RuleHeaderPlus warns of a raw + in the value of a header: it arrives as a plus.
+	RuleHeaderPlus Rule = "header.plus"
+
+	// RuleHeaderEscaped warns of a value that looks escaped after it is decoded.
+	RuleHeaderEscaped Rule = "header.escaped"
+
+	// RuleClientPortable warns of a client name that mobile SDKs do not take.
+	RuleClientPortable Rule = "client.portable"
+
+	// RuleClientSize warns of client parameters of more than 800 bytes.
+	RuleClientSize Rule = "client.size"
+
+	// RulePhoneUnassigned warns of a To in no range that the metadata lists as assigned.
+	RulePhoneUnassigned Rule = "phone.unassigned"
+
+	// RulePhoneCostly warns of a To that costs more than most numbers.
+	RulePhoneCostly Rule = "phone.costly"
+
+	// RuleFromTollFree warns of a toll-free From beside a phone number.
+	RuleFromTollFree Rule = "from.tollfree"
+
+	// RuleFromClient warns of a client in From beside a SIP URI.
+	RuleFromClient Rule = "from.client"
+)
+
 // A ruleRow is what the package knows about a rule.
 type ruleRow struct {
 	rule     Rule
@@ -353,6 +408,38 @@ var rules = [...]ruleRow{
 		"the value of a header has, once decoded, a control character or a byte that is not ASCII"},
 	{RuleSourceDomain, CodeInvalidFrom, CodeInvalidTo, Documented,
 		"the domain of a SIP From cannot be moved into a header of To"},
+	{RuleSIPSRewritten, 0, 0, Documented,
+		"sips: is sent as sip: with transport=tls; the media is not encrypted without secure=true"},
+	{RuleSIPSecureTransport, 0, 0, Assumed,
+		"secure=true stands beside transport=udp or tcp, which sends the keys in the clear"},
+	{RuleSIPEdgeUnknown, 0, 0, Assumed,
+		"the value of edge or region is on no list of Twilio"},
+	{RuleSIPEdgeIgnored, 0, 0, Documented,
+		"edge, region or tnx stands beside a Twilio SIP domain, which ignores it"},
+	{RuleSIPDomainRegion, 0, 0, Documented,
+		"a Twilio SIP domain has us1 or us1-ix in it, which is deprecated"},
+	{RuleSIPTnx, 0, 0, Documented,
+		"the tnx parameter is deprecated"},
+	{RuleSIPMaddr, 0, 0, Assumed,
+		"a maddr parameter: whether Twilio follows it is not known"},
+	{RuleSIPIPv6, 0, 0, Assumed,
+		"the host is an IPv6 address: nothing says that Twilio dials it"},
+	{RuleHeaderPlus, 0, 0, Observed,
+		"a raw + in the value of a header arrives as a plus; most people mean a space"},
+	{RuleHeaderEscaped, 0, 0, Assumed,
+		"the value of a header still has an escape or &name= once decoded: it was escaped twice"},
+	{RuleClientPortable, 0, 0, Documented,
+		"a client name has more than letters, digits and _, which the mobile SDKs do not take"},
+	{RuleClientSize, 0, 0, Observed,
+		"the parameters of a client are longer than 800 bytes, which an SDK has cut"},
+	{RulePhoneUnassigned, 0, 0, Assumed,
+		"the number in To is in no range that the metadata lists as assigned"},
+	{RulePhoneCostly, 0, 0, Assumed,
+		"the number in To is a premium rate, shared cost or satellite number"},
+	{RuleFromTollFree, 0, 0, Documented,
+		"From is a toll-free number beside a phone number, which Twilio advises against"},
+	{RuleFromClient, 0, 0, Assumed,
+		"From is a client beside a SIP URI: nothing says whether Twilio takes it"},
 }
 
 // ruleRows maps each rule to its row.
@@ -378,15 +465,21 @@ func Rules() iter.Seq[Rule] {
 // Error returns the rule's own text, such as "from.user".
 func (r Rule) Error() string { return string(r) }
 
-// Codes returns Twilio's codes for the rule, in a new slice. If the rule applies to both
-// parameters, the code for From comes first and the code for To second. Codes returns nil for a
-// rule that this package does not know.
+// Codes returns Twilio's codes for the rule, in a new slice. A warning has none. If the rule
+// applies to both parameters, the code for From comes first and the code for To second. Codes
+// returns nil for a rule that this package does not know.
 func (r Rule) Codes() []Code {
 	row, ok := ruleRows[r]
 	if !ok {
 		return nil
 	}
 	return slices.DeleteFunc([]Code{row.from, row.to}, func(c Code) bool { return c == 0 })
+}
+
+// Warning reports whether the rule only warns: it refuses nothing, and has no code.
+func (r Rule) Warning() bool {
+	row, ok := ruleRows[r]
+	return ok && row.from == 0 && row.to == 0
 }
 
 // Basis returns the basis of the rule, or 0 for a rule that this package does not know. A single
@@ -545,10 +638,14 @@ func (p *Problem) assumed() *Problem {
 	return p
 }
 
-// Error returns the parameter, the message, the code and the offset, such as
+// Error returns the parameter, the message, the code (a warning has none) and the offset, such as
 // "From: the caller address is not a user name (21212, byte 9)".
 func (p *Problem) Error() string {
-	text := p.Message + " (" + strconv.Itoa(int(p.Code)) + ", byte " + strconv.Itoa(p.Offset) + ")"
+	text := p.Message + " ("
+	if p.Code != 0 {
+		text += strconv.Itoa(int(p.Code)) + ", "
+	}
+	text += "byte " + strconv.Itoa(p.Offset) + ")"
 	if p.Param == "" {
 		return text
 	}

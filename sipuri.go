@@ -226,11 +226,16 @@ func IsTwilioHost(host string) bool {
 	if equalFold(host, "sip.twilio.com") {
 		return true
 	}
-	name, ok := cutSuffixFold(host, ".twilio.com")
+	name, ok := cutSuffixFold(host, twilioDomain)
 	if !ok || !hasPrefixFold(name, "sip.") {
 		return false
 	}
-	place, isIX := cutSuffixFold(name[len("sip."):], "-ix")
+	return isTwilioPlace(name[len("sip."):])
+}
+
+// isTwilioPlace reports whether name is a region or an edge of Twilio.
+func isTwilioPlace(name string) bool {
+	place, isIX := cutSuffixFold(name, "-ix")
 	for _, p := range twilioPlaces {
 		if equalFold(place, p) {
 			return !isIX || p != "gll"
@@ -287,6 +292,7 @@ const (
 	userName                         // in a bare user name
 	clientName                       // in a client name
 	clientParam                      // raw in the parameters of a client
+	mobileName                       // in a client name that every SDK takes
 	phoneDigit                       // in a telephone number of a SIP URI
 	phoneSeparator                   // what people write between the digits of a number
 	wrapping                         // starts or ends a value with something around it
@@ -334,6 +340,7 @@ var classes = func() (table [256]class) {
 	add("-.!%*_+`'~", token)
 	add("+-.", uriScheme)
 	add("+-_.", userName)
+	add(letters+digits+"_", mobileName)
 	add("?", clientParam)
 	add(digits+"-.()", phoneDigit)
 	add(" ().-/", phoneSeparator)
@@ -851,25 +858,35 @@ func (sc *scanner) checkName(start int) {
 			"localhost is not a host that Twilio can reach; use a public one").assumed())
 		return
 	}
-	name, ok := cutSuffixFold(host, ".twilio.com")
+	edge, ok := sipDomainPlace(host)
 	if !ok {
 		return
-	}
-	edge := ""
-	if _, ok := cutSuffixFold(name, ".sip"); !ok {
-		edge = name[strings.LastIndexByte(name, '.')+1:]
-		if _, ok := cutSuffixFold(name[:len(name)-len(edge)], ".sip."); !ok {
-			return
-		}
 	}
 	if sc.text[start-1] != '@' {
 		sc.add(RuleSIPDomainUser, start, 0,
 			"a Twilio SIP domain needs a user before it; write sip:user@domain")
 	}
 	if edge != "" && !equalFold(edge, "us1") && !equalFold(edge, "us1-ix") {
-		sc.add(RuleSIPDomainEdge, start+len(name)-len(edge), len(edge),
+		sc.add(RuleSIPDomainEdge, start+len(host)-len(twilioDomain)-len(edge), len(edge),
 			"a Twilio SIP domain cannot have this region or edge; write NAME.sip.twilio.com")
 	}
+}
+
+const twilioDomain = ".twilio.com"
+
+// sipDomainPlace reports whether host, which does not end with a dot, is a SIP domain of Twilio,
+// and returns its region or edge, or "" if it has none.
+func sipDomainPlace(host string) (place string, ok bool) {
+	name, ok := cutSuffixFold(host, twilioDomain)
+	if !ok {
+		return "", false
+	}
+	if _, ok := cutSuffixFold(name, ".sip"); ok {
+		return "", true
+	}
+	place = name[strings.LastIndexByte(name, '.')+1:]
+	_, ok = cutSuffixFold(name[:len(name)-len(place)], ".sip.")
+	return place, ok
 }
 
 // readPort reads a ":" and the port after it, if they are there, up to the ";" of parameters or the
@@ -1241,6 +1258,113 @@ func runLen(s string, off int, raw class) int {
 		return 1
 	}
 	return min(skipOther(s, off, raw), find(s, off, '%')) - off
+}
+
+// A rawField is a parameter or a header as it stands in a text.
+type rawField struct {
+	off, valueAt int
+	name, value  string
+}
+
+// rawFields returns the fields from..to of s, with the separator between them.
+func rawFields(s string, from, to int, separator byte) (fields []rawField) {
+	for i := from; i < to; {
+		end := find(s[:to], i, separator)
+		name, value, _ := strings.Cut(s[i:end], "=")
+		fields = append(fields, rawField{i, end - len(value), name, value})
+		i = end + 1
+	}
+	return fields
+}
+
+// warnSIP returns the warnings of s, a SIP URI that Twilio dials.
+func warnSIP(s string) []*Problem {
+	sc := scanner{text: s}
+	if sipScheme(s) == len("sips:") {
+		sc.add(RuleSIPSRewritten, 0, len("sips:"), "Twilio sends sips: as sip: with "+
+			"transport=tls; add secure=true to encrypt the media too")
+	}
+	start, query := findParts(s, sipScheme(s), true)
+	end := find(s[:query], start, ';')
+	isDomain := sc.warnHost(start, s[start:end])
+	params := rawFields(s, min(end+1, query), query, ';')
+	isSecure := slices.ContainsFunc(params, func(f rawField) bool {
+		return isWord(f.name, "secure") && isWord(f.value, "true")
+	})
+	for _, f := range params {
+		sc.warnParam(f, isDomain, isSecure)
+	}
+	for _, f := range rawFields(s, min(query+1, len(s)), len(s), '&') {
+		sc.warnHeader(f)
+	}
+	return sc.found
+}
+
+// warnHost warns of the host and port at off, and reports whether it is a SIP domain of Twilio.
+func (sc *scanner) warnHost(off int, hostport string) (isDomain bool) {
+	if strings.HasPrefix(hostport, "[") {
+		sc.add(RuleSIPIPv6, off, find(hostport, 0, ']')+1,
+			"nothing says that Twilio dials an IPv6 address; use a DNS name or an IPv4 address")
+		return false
+	}
+	host, _, _ := strings.Cut(hostport, ":")
+	host = strings.TrimSuffix(host, ".")
+	place, isDomain := sipDomainPlace(host)
+	if place != "" {
+		sc.add(RuleSIPDomainRegion, off+len(host)-len(twilioDomain)-len(place), len(place),
+			"a region in a Twilio SIP domain is deprecated; write NAME.sip.twilio.com")
+	}
+	return isDomain
+}
+
+// warnParam warns of a parameter.
+func (sc *scanner) warnParam(f rawField, isDomain, isSecure bool) {
+	n := f.valueAt + len(f.value) - f.off
+	param := twilioParam(f.name)
+	d := newDecoder(f.value)
+	isPlace := param == "edge" || param == "region"
+	switch {
+	case isWord(f.name, "maddr"):
+		sc.add(RuleSIPMaddr, f.off, n, "nobody knows whether Twilio follows maddr; leave it out")
+	case param == "transport" && isSecure && !isWord(f.value, "tls"):
+		sc.add(RuleSIPSecureTransport, f.valueAt, len(f.value),
+			"this transport sends the keys of secure=true in the clear; use transport=tls")
+	case param == "tnx":
+		sc.add(RuleSIPTnx, f.off, n, "the tnx parameter is deprecated; use edge")
+	case isPlace && !isTwilioPlace(d.decode(f.value)):
+		sc.add(RuleSIPEdgeUnknown, f.valueAt, len(f.value),
+			"this edge or region is on no list of Twilio; check its spelling")
+	}
+	if isDomain && (isPlace || param == "tnx") {
+		sc.add(RuleSIPEdgeIgnored, f.off, n,
+			"a Twilio SIP domain ignores this parameter; leave it out")
+	}
+}
+
+// warnHeader warns of the value of a header.
+func (sc *scanner) warnHeader(f rawField) {
+	if i := strings.IndexByte(f.value, '+'); i >= 0 {
+		n := len(f.value[i:]) - len(strings.TrimLeft(f.value[i:], "+"))
+		sc.add(RuleHeaderPlus, f.valueAt+i, n, "this + arrives as a plus; write a space as %20")
+	}
+	d := newDecoder(f.value)
+	if value := d.decode(f.value); looksEscaped(value) {
+		sc.add(RuleHeaderEscaped, f.valueAt, len(f.value),
+			"the value still has escapes or headers once decoded; escape it only once")
+	}
+}
+
+// looksEscaped reports whether s, which is decoded, has an escape or "&name=".
+func looksEscaped(s string) bool {
+	for i := range len(s) {
+		if isEscape(s, i) {
+			return true
+		}
+		if end := skip(s, i+1, token); s[i] == '&' && end > i+1 && strings.HasPrefix(s[end:], "=") {
+			return true
+		}
+	}
+	return false
 }
 
 // plainPercent is the message about a % without two hex digits after it.

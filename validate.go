@@ -644,6 +644,22 @@ func (r Request) LogValue() slog.Value {
 	)
 }
 
+// Warnings returns the warnings of To and of From, and those of the pair, which are about From; nil
+// if there are none. See [To.Warnings].
+func (c Call) Warnings() []*Problem {
+	var from []*Problem // in order of offset
+	switch to := c.to.Kind(); {
+	case to == KindPhone && numberType(c.from.text) == phonenumbers.TOLL_FREE:
+		from = append(from, newProblem(RuleFromTollFree, 0, len(c.from.text),
+			"Twilio advises against a toll-free number as the caller; use another one"))
+	case to == KindSIP && c.from.Kind() == KindClient:
+		from = append(from, newProblem(RuleFromClient, 0, len(c.from.text),
+			"nothing says whether Twilio takes a client as the caller of a SIP URI; try it first"))
+	}
+	from = append(from, warnClient(c.from.text)...)
+	return append(c.to.Warnings(), complete(from, ParamFrom, newSubject(c.from.text, nil))...)
+}
+
 // From returns the checked caller.
 func (c Call) From() From { return c.from }
 
@@ -722,6 +738,12 @@ func (f From) User() string {
 		return f.text[len(clientScheme):]
 	}
 	return f.text
+}
+
+// Warnings returns what Twilio accepts in f and a person should know, in order of offset; nil if
+// there is nothing. See [To.Warnings].
+func (f From) Warnings() []*Problem {
+	return complete(warnClient(f.text), ParamFrom, newSubject(f.text, nil))
 }
 
 // IsValid reports whether f is not the zero From.
@@ -805,6 +827,71 @@ func (t To) Client() (name string, params []Field, ok bool) {
 	return name, d.decodeFields(params), true
 }
 
+// Warnings returns what Twilio accepts in t and a person should know, at most 16 and in order of
+// offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports, they
+// have no code and no fix, and no parser refuses what they are about. They are worked out when
+// asked for; a phone number costs two metadata lookups.
+func (t To) Warnings() []*Problem {
+	var found []*Problem
+	switch t.Kind() {
+	case KindPhone:
+		found = warnNumber(t.text)
+	case KindClient:
+		found = warnClient(t.text)
+	case KindSIP:
+		found = warnSIP(t.text)
+	}
+	return complete(found, ParamTo, newSubject(t.text, nil))
+}
+
+// warnNumber returns the warnings of s, an accepted phone number in To.
+func warnNumber(s string) (found []*Problem) {
+	if !isAssigned(s) {
+		found = append(found, newProblem(RulePhoneUnassigned, 0, len(s), "the metadata "+
+			MetadataVersion()+" does not list this number as assigned; check its digits"))
+	}
+	n, _ := callingCodeLen(s[1:])
+	switch numberType(s) {
+	case phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST:
+		n = -1
+	}
+	if n < 0 || slices.Contains(costlyCodes, s[1:1+n]) {
+		found = append(found, newProblem(RulePhoneCostly, 0, len(s),
+			"a call to this number costs more than most; allow such numbers on purpose only"))
+	}
+	return found
+}
+
+// costlyCodes are the calling codes of shared cost, premium rate, satellite and global networks.
+var costlyCodes = []string{"808", "870", "878", "881", "882", "883", "888", "979"}
+
+// numberType returns the type of s by the metadata, if it is a phone number.
+func numberType(s string) phonenumbers.PhoneNumberType {
+	n, _ := parseNumber(s)
+	if n == nil {
+		return phonenumbers.UNKNOWN
+	}
+	return phonenumbers.GetNumberType(n)
+}
+
+// warnClient returns the warnings of s, an accepted value, if it is a client.
+func warnClient(s string) (found []*Problem) {
+	if !hasPrefixFold(s, clientScheme) {
+		return nil
+	}
+	start, end := len(clientScheme), find(s, 0, '?')
+	if bad := skip(s[:end], start, mobileName); bad < end {
+		n := skipOther(s[:end], bad, mobileName) - bad
+		found = append(found, newProblem(RuleClientPortable, bad, n,
+			"the mobile SDKs take only letters, digits and _ in a client name; use those"))
+	}
+	if params := len(s) - end - 1; params > maxClientParams {
+		found = append(found, newProblem(RuleClientSize, end+1, params,
+			"the client parameters are longer than 800 bytes, which an SDK has cut; shorten them"))
+	}
+	return found
+}
+
 // IsValid reports whether t is not the zero To.
 func (t To) IsValid() bool { return t.text != "" }
 
@@ -860,6 +947,8 @@ const (
 	maxName   = 256 // bytes of a client name, by Twilio's documentation; of a user name, assumed
 	minDigits = 2   // of a phone number: a calling code and one digit
 	maxDigits = 15  // of a phone number: E.164, section 6.1
+
+	maxClientParams = 800 // bytes that were seen to arrive
 )
 
 // one returns the problems of a check that finds at most one.

@@ -62,6 +62,8 @@ import (
 //     the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
 //   - Lengths: a number is as possible as the metadata says, for every calling code and number of
 //     digits: TestEveryCallingCode
+//   - Warnings: a warning is about what is accepted, its rule refuses nothing, and asking for it
+//     changes nothing: FuzzParse, TestWarnings
 //   - Destinations: the longest prefix of the list that fits a number decides, at every level; what
 //     is not a phone number, and every number beside the zero list, is allowed:
 //     FuzzDestinations, TestDestinationsAgree
@@ -1057,6 +1059,7 @@ func requireFrom(t *testing.T, p callparams.Parser, s string) {
 	require.NoError(t, err)
 	require.Equal(t, from, again)
 	require.True(t, refIsASCII(s))
+	require.LessOrEqual(t, len(warned(t, from.Warnings())), 16)
 	require.Contains(t, "phone client user", from.Kind().String())
 	require.True(t, strings.HasSuffix(s, from.User()))
 	requireText(t, from, new(callparams.From))
@@ -1252,6 +1255,9 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 		require.NoError(t, fromErr)
 		require.NoError(t, toErr)
 		require.Equal(t, from, call.From())
+		require.Equal(t, to, call.To())
+		all, own := warned(t, call.Warnings()), warned(t, to.Warnings())
+		require.True(t, slices.Equal(own, all[:len(own)]))
 		require.Equal(t, to, call.To())
 		if p.Numbers == callparams.Possible && !p.Emergency {
 			requireCallJSON(t, call)
@@ -1673,6 +1679,95 @@ func refIsAssigned(number string) bool {
 		phonenumbers.Format(parsed, phonenumbers.E164) == number
 }
 
+// ---- Warnings ----
+
+func TestWarnings(t *testing.T) {
+	const number = "+14155550100"
+	long := strings.Repeat("v", 798)
+	for _, test := range []struct{ from, to, want string }{
+		{number, "sip:bob@example.com;transport=tls;secure=true?X-A=1", ""},
+		{number, "sips:bob@example.com", "To sips.rewritten 0+5"},
+		{number, "sip:bob@h;secure=true;transport=UDP", "To sip.secure.transport 32+3"},
+		{number, "sip:bob@h;transport=tcp;s%65cure=TRUE", "To sip.secure.transport 20+3"},
+		{number, "sip:bob@h;secure=false;transport=udp", ""},
+		{number, "sip:bob@h;edge=dublin;region=ie1", ""},
+		{number, "sip:bob@h;edge=DUBLIN-IX;region=gll", ""},
+		{number, "sip:bob@h;edge=dub%6cin", ""},
+		{number, "sip:bob@h;edge=paris", "To sip.edge.unknown 15+5"},
+		{number, "sip:bob@h;region=gll-ix;edge=", "-"},
+		{number, "sip:bob@h;region=gll-ix", "To sip.edge.unknown 17+6"},
+		{number, "sip:bob@a.sip.twilio.com;edge=dublin;transport=tls", "To sip.edge.ignored 25+11"},
+		{number, "sip:bob@a.sip.twilio.com;edge=x;tnx=1", "To sip.edge.ignored 25+6, " +
+			"To sip.edge.unknown 30+1, To sip.tnx 32+5, To sip.edge.ignored 32+5"},
+		{number, "sip:bob@a.sip.twilio.com.example;edge=dublin", ""},
+		{number, "sip:bob@a.sip.us1.twilio.com", "To sip.domain.region 14+3"},
+		{number, "sip:bob@a.b.sip.US1-IX.twilio.com.:5060", "To sip.domain.region 16+6"},
+		{number, "sip:bob@a.sip.us1.example.com", ""},
+		{number, "sip:bob@h;tnx=1", "To sip.tnx 10+5"},
+		{number, "sip:bob@h;tnx2=1", ""},
+		{number, "sip:bob@h;Maddr=example.com", "To sip.maddr 10+17"},
+		{number, "sip:bob@[2001:db8::1]:5060;lr", "To sip.ipv6 8+13"},
+		{number, "sip:bob@192.0.2.1", ""},
+		{number, "sip:b+b@h;a+b=c+d?X-A+B=1", ""},
+		{number, "sip:bob@h?X-A=a+b++c&X-B=%2B&X-C=++", "To header.plus 15+1, To header.plus 33+2"},
+		{number, "sip:bob@h?X-A=50%25&X-B=%26&X-C=a%26b", ""},
+		{number, "sip:bob@h?X-A=a%2520b", "To header.escaped 14+7"},
+		{number, "sip:bob@h?X-A=1%26X-B%3D2&X-B=%26%3D", "To header.escaped 14+11"},
+		{"alice", "client:Alice_1?k=v", ""},
+		{"alice", "client:alice-o'neil.1", "To client.portable 12+1"},
+		{"client:a--b", "client:bob", "From client.portable 8+2"},
+		{"a.b", "client:bob?k=" + long, ""},
+		{"a.b", "client:bob?k=" + long + "v", "To client.size 11+801"},
+		{number, "+14155552671", ""},
+		{number, "+15555550100", "To phone.unassigned 0+12"},
+		{number, "+19005550100", "To phone.costly 0+12"},
+		{number, "+881612345678", "To phone.costly 0+13"},
+		{number, "+447012345678", ""},
+		{"+18005550100", "+14155552671", "From from.tollfree 0+12"},
+		{"+18005550100", "sip:bob@example.com", ""},
+		{"client:alice", "sip:bob@example.com", "From from.client 0+12"},
+		{"client:a.b", "sips:bob@h", "To sips.rewritten 0+5, From from.client 0+10, " +
+			"From client.portable 8+1"},
+	} {
+		call, err := callparams.Request{From: test.from, To: test.to}.Parse()
+		if test.want == "-" {
+			assert.Error(t, err)
+			continue
+		}
+		require.NoError(t, err, test)
+		assert.Equal(t, test.want, strings.Join(warned(t, call.Warnings()), ", "), test)
+	}
+	assert.Nil(t, callparams.To{}.Warnings())
+	assert.Nil(t, callparams.From{}.Warnings())
+	assert.Nil(t, callparams.Call{}.Warnings())
+	p := callparams.MustParseTo("sips:bob@h").Warnings()[0]
+	assert.Equal(t, "To: Twilio sends sips: as sip: with transport=tls; add secure=true to "+
+		"encrypt the media too (byte 0)", p.Error()) // message text
+	assert.ErrorIs(t, p, callparams.RuleSIPSRewritten)
+	assert.Equal(t, "https://www.twilio.com/docs/api/errors", p.Code.DocsURL())
+	to, err := callparams.Parser{Emergency: true}.ParseTo("911")
+	require.NoError(t, err)
+	assert.Empty(t, to.Warnings())
+	many := callparams.MustParseTo("sip:h?" + strings.Repeat("X-A=+&", 20) + "X-A=")
+	assert.Len(t, many.Warnings(), 16)
+}
+
+// warned lists warnings as spans does, and requires Warnings of each.
+func warned(t testing.TB, list []*callparams.Problem) (texts []string) {
+	t.Helper()
+	for _, p := range list {
+		require.True(t, p.Rule.Warning(), p.Rule)
+		require.Zero(t, p.Code)
+		require.Equal(t, p.Rule.Basis(), p.Basis)
+		require.NotEmpty(t, p.Message)
+		require.LessOrEqual(t, p.Offset+p.Len, len(p.Value()))
+		_, ok := p.Fix()
+		require.False(t, ok)
+		texts = append(texts, fmt.Sprintf("%s %s %d+%d", p.Param, string(p.Rule), p.Offset, p.Len))
+	}
+	return texts
+}
+
 // ---- Destinations ----
 
 func TestDestinations(t *testing.T) {
@@ -1967,7 +2062,7 @@ func TestErrorFromJSON(t *testing.T) {
 	text, err := json.Marshal(&zero)
 	require.NoError(t, err)
 	assert.Equal(t, `{"param":"","rule":"","code":0,"offset":0,"length":0,"message":"","basis":"",`+
-		`"more_info":"https://www.twilio.com/docs/errors/0"}`, string(text))
+		`"more_info":"https://www.twilio.com/docs/api/errors"}`, string(text))
 	require.NoError(t, json.Unmarshal(text, p))
 	assert.Equal(t, &zero, p)
 }
@@ -2132,17 +2227,40 @@ header.twiml 32110 observed
 header.name 21228 documented
 header.allowed 32113 documented
 header.value 21229 documented
-source.domain 21212 21211 documented`, got.String())
+source.domain 21212 21211 documented
+sips.rewritten documented
+sip.secure.transport assumed
+sip.edge.unknown assumed
+sip.edge.ignored documented
+sip.domain.region documented
+sip.tnx documented
+sip.maddr assumed
+sip.ipv6 assumed
+header.plus observed
+header.escaped assumed
+client.portable documented
+client.size observed
+phone.unassigned assumed
+phone.costly assumed
+from.tollfree documented
+from.client assumed`, got.String())
+	for rule := range callparams.Rules() {
+		assert.Equal(t, len(rule.Codes()) == 0, rule.Warning(), rule)
+	}
+	assert.False(t, callparams.Rule("no.such").Warning())
 }
 
 // TestRules checks that the README's table shows every rule with its codes, basis and summary.
 func TestRules(t *testing.T) {
 	var table strings.Builder
-	table.WriteString("| rule | codes | basis | what is refused |\n|---|---|---|---|\n")
+	table.WriteString("| rule | codes | basis | what it is about |\n|---|---|---|---|\n")
 	for rule := range callparams.Rules() {
 		var codes []string
 		for _, c := range slices.Compact(rule.Codes()) {
 			codes = append(codes, fmt.Sprintf("[%d](%s)", int(c), c.DocsURL()))
+		}
+		if rule.Warning() {
+			codes = []string{"warning"}
 		}
 		summary := strings.NewReplacer("|", `\|`, "&", "&amp;", "<", "&lt;").Replace(rule.Summary())
 		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n",
@@ -3369,6 +3487,17 @@ func ExampleNumberCheck() {
 	flags.TextVar(&p.Numbers, "numbers", callparams.Possible, "shape, possible or assigned")
 	fmt.Println(flags.Parse([]string{"-numbers", "assigned"}), p.Numbers)
 	// Output: <nil> assigned
+}
+
+// What Twilio accepts and a person should know.
+func ExampleTo_Warnings() {
+	to := callparams.MustParseTo("sip:bob@example.com;edge=paris?X-Note=a+b")
+	for _, p := range to.Warnings() {
+		fmt.Println(p.Rule, p.Message)
+	}
+	// Output:
+	// sip.edge.unknown this edge or region is on no list of Twilio; check its spelling
+	// header.plus this + arrives as a plus; write a space as %20
 }
 
 // A program that dials numbers which others choose says where it calls.
