@@ -40,6 +40,7 @@ func main() {
 	flag.TextVar(&parser.Numbers, "numbers", callparams.Possible,
 		"check phone numbers at this `level`: shape, possible or assigned")
 	flag.BoolVar(&parser.Emergency, "emergency", false, "accept emergency numbers")
+	strict := flag.Bool("strict", false, "refuse what has a warning")
 	flag.Parse()
 	switch {
 	case flag.NArg() > 0:
@@ -54,6 +55,9 @@ func main() {
 	}
 	if r.refused == nil {
 		r.check()
+	}
+	if warnings := r.call.Warnings(); *strict && warnings != nil {
+		r.refused = &callparams.Error{Problems: warnings}
 	}
 	if *asJSON {
 		r.printJSON()
@@ -71,7 +75,8 @@ func usage() {
 Check shows whether the From and To of an outbound call pass the checks of package
 callparams. If both values are accepted, it prints their parts, decoded. If not, it
 prints every problem, with carets under the bytes in question. A problem also shows a
-corrected value if there is exactly one candidate.
+corrected value if there is exactly one candidate. Of accepted values it also prints
+what a person should know, as warnings.
 
 Check does not contact Twilio. Twilio can still refuse a call that check accepts, for
 example because the account does not own From.
@@ -85,7 +90,7 @@ A word after each rule says how sure it is. The rule is "documented" on Twilio's
 "observed" in Twilio's answers, or "assumed" where Twilio does not say.
 
 The exit code is 0 if the values are accepted, 1 if they are refused, and 2 if the flags
-are wrong.
+are wrong. A warning changes it only with -strict.
 
 `)
 	flag.PrintDefaults()
@@ -139,6 +144,10 @@ func (r *result) printText() {
 	fmt.Printf("accepted (phone numbers checked at level %v)\n", r.parser.Numbers)
 	printFrom(r.call.From())
 	printTo(r.call.To())
+	for _, p := range r.call.Warnings() {
+		fmt.Print("\nWarning:")
+		printProblem(p)
+	}
 }
 
 func printFrom(from callparams.From) {
@@ -182,9 +191,12 @@ func printFields(label string, fields []callparams.Field) {
 
 func (r *result) printRefused() {
 	problems := r.refused.Problems
-	if len(problems) == 1 {
+	switch {
+	case r.call.IsValid():
+		fmt.Println("refused for its warnings")
+	case len(problems) == 1:
 		fmt.Println("refused")
-	} else {
+	default:
 		fmt.Printf("refused for %d problems; the first is Twilio's error %d\n",
 			len(problems), r.refused.Code())
 	}
@@ -210,12 +222,16 @@ func printProblem(p *callparams.Problem) {
 	fmt.Printf("\n%s %s\n", p.Param, value)
 	fmt.Printf("%*s %s\n", len(p.Param), "", carets)
 	fmt.Printf("  %s\n", p.Message)
-	fmt.Printf("  code    %d\n", p.Code)
+	if p.Code != 0 { // a warning has none
+		fmt.Printf("  code    %d\n", p.Code)
+	}
 	fmt.Printf("  rule    %s (%v)\n", p.Rule, p.Basis)
 	if fix, ok := p.Fix(); ok {
 		fmt.Printf("  fix     %+q\n", fix)
 	}
-	fmt.Printf("  page    %s\n", p.Code.DocsURL())
+	if p.Code != 0 {
+		fmt.Printf("  page    %s\n", p.Code.DocsURL())
+	}
 }
 
 // underline returns value in quotes and a line with carets under its n bytes at off. If n is 0, the
@@ -282,6 +298,9 @@ func (r *result) printJSON() {
 		out = refusedJSON(r.refused)
 	} else {
 		out = object{"from": fromJSON(r.call.From()), "to": toJSON(r.call.To())}
+		if warnings := r.call.Warnings(); warnings != nil {
+			out["warnings"] = problemsJSON(warnings)
+		}
 	}
 	out["accepted"] = r.refused == nil
 	if r.moved {
@@ -337,13 +356,25 @@ func refusedJSON(refused *callparams.Error) object {
 	if err := json.Unmarshal(body, &out); err != nil {
 		panic(err)
 	}
-	details := out["details"].(map[string]any)
-	for i, p := range details["problems"].([]any) {
-		problem := p.(map[string]any)
-		problem["value"] = refused.Problems[i].Value()
-		if fix, ok := refused.Problems[i].Fix(); ok {
-			problem["fix"] = fix
+	out["details"] = object{"problems": problemsJSON(refused.Problems)}
+	return out
+}
+
+// problemsJSON returns the JSON form of problems, with their values and fixes.
+func problemsJSON(problems []*callparams.Problem) []object {
+	list := make([]object, len(problems))
+	for i, p := range problems {
+		body, err := json.Marshal(p)
+		if err != nil {
+			panic(err)
+		}
+		if err := json.Unmarshal(body, &list[i]); err != nil {
+			panic(err)
+		}
+		list[i]["value"] = p.Value()
+		if fix, ok := p.Fix(); ok {
+			list[i]["fix"] = fix
 		}
 	}
-	return out
+	return list
 }

@@ -101,6 +101,24 @@ To "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B="
   param   "lr" = ""
   header  "X-A" = "50%"
   header  "X-B" = ""
+
+Warning:
+To "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B="
+    ^^^^^
+  Twilio sends sips: as sip: with transport=tls; add secure=true to encrypt the media too
+  rule    sips.rewritten (documented)
+
+Warning:
+To "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B="
+                 ^^^^^^^^^^^^^
+  nothing says that Twilio dials an IPv6 address; use a DNS name or an IPv4 address
+  rule    sip.ipv6 (assumed)
+
+Warning:
+From "client:alice"
+      ^^^^^^^^^^^^
+  nothing says whether Twilio takes a client as the caller of a SIP URI; try it first
+  rule    from.client (assumed)
 `},
 		{"a client, with a terminal's control sequence", []string{
 			"-from", "alice",
@@ -130,6 +148,40 @@ From "+123456789"
 
 To "+14155552671"
   kind    phone
+`},
+		{"a warning", []string{
+			"-from", "alice",
+			"-to", "sip:bob@h;edge=paris",
+		}, 0, `
+accepted (phone numbers checked at level possible)
+
+From "alice"
+  kind    user
+  user    "alice" (sent in the From header)
+
+To "sip:bob@h;edge=paris"
+  kind    sip
+  user    "bob"
+  host    "h"
+  param   "edge" = "paris"
+
+Warning:
+To "sip:bob@h;edge=paris"
+                   ^^^^^
+  this edge or region is on no list of Twilio; check its spelling
+  rule    sip.edge.unknown (assumed)
+`},
+		{"a warning that refuses", []string{
+			"-strict",
+			"-from", "alice",
+			"-to", "sip:bob@h;edge=paris",
+		}, 1, `
+refused for its warnings
+
+To "sip:bob@h;edge=paris"
+                   ^^^^^
+  this edge or region is on no list of Twilio; check its spelling
+  rule    sip.edge.unknown (assumed)
 `},
 		{"an emergency number", []string{
 			"-emergency",
@@ -350,15 +402,15 @@ func TestJSONAccepted(t *testing.T) {
 		want string
 	}{
 		{"SIP", []string{
-			"-from", "client:alice",
-			"-to", "sips:bob@example.com:5061;transport=tls?X-A=50%25",
+			"-from", "alice",
+			"-to", "sip:bob@example.com:5061;transport=tls?X-A=50%25",
 		}, `{
 			"accepted": true,
-			"from": {"value": "client:alice", "kind": "client", "user": "alice"},
+			"from": {"value": "alice", "kind": "user", "user": "alice"},
 			"to": {
-				"value": "sips:bob@example.com:5061;transport=tls?X-A=50%25", "kind": "sip",
+				"value": "sip:bob@example.com:5061;transport=tls?X-A=50%25", "kind": "sip",
 				"uri": {
-					"secure": true, "user": "bob", "host": "example.com", "port": 5061,
+					"secure": false, "user": "bob", "host": "example.com", "port": 5061,
 					"params": [{"name": "transport", "value": "tls"}],
 					"headers": [{"name": "X-A", "value": "50%"}]
 				}
@@ -417,6 +469,30 @@ func TestJSONRefused(t *testing.T) {
 	assert.Equal(t, want, got)
 	assert.Contains(t, stdout, "X-A=1&X-B=2", "& must stay readable, not become \\u0026")
 	assert.Empty(t, stderr)
+	assert.Equal(t, 1, status)
+}
+
+func TestJSONWarning(t *testing.T) {
+	stdout, stderr, status := run(t, "-json", "-from", "alice", "-to", "sip:bob@h;tnx=1")
+	var got struct {
+		Accepted bool
+		Warnings []struct {
+			Rule, Value    string
+			Offset, Length int
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	assert.True(t, got.Accepted)
+	require.Len(t, got.Warnings, 1)
+	assert.Equal(t, "sip.tnx", got.Warnings[0].Rule)
+	assert.Equal(t, "sip:bob@h;tnx=1", got.Warnings[0].Value)
+	assert.Equal(t, []int{10, 5}, []int{got.Warnings[0].Offset, got.Warnings[0].Length})
+	assert.Empty(t, stderr)
+	assert.Equal(t, 0, status)
+
+	stdout, _, status = run(t, "-json", "-strict", "-from", "alice", "-to", "sip:bob@h;tnx=1")
+	assert.Contains(t, stdout, `"accepted": false`)
+	assert.Contains(t, stdout, `"rule": "sip.tnx"`)
 	assert.Equal(t, 1, status)
 }
 
