@@ -828,9 +828,8 @@ func (t To) Client() (name string, params []Field, ok bool) {
 }
 
 // Warnings returns what Twilio accepts in t and a person should know, at most 16 and in order of
-// offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports, they
-// have no code and no fix, and no parser refuses what they are about. They are worked out when
-// asked for; a phone number costs two metadata lookups.
+// offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports, with no
+// code and no fix. They are worked out when asked for; a phone number costs two metadata lookups.
 func (t To) Warnings() []*Problem {
 	var found []*Problem
 	switch t.Kind() {
