@@ -1310,7 +1310,7 @@ func (sc *scanner) warnHost(off int, hostport string) (isDomain bool) {
 	host, _, _ := strings.Cut(hostport, ":")
 	host = strings.TrimSuffix(host, ".")
 	place, isDomain := sipDomainPlace(host)
-	if place != "" {
+	if isDomain && place != "" {
 		sc.add(RuleSIPDomainRegion, off+len(host)-len(twilioDomain)-len(place), len(place),
 			"a region in a Twilio SIP domain is deprecated; write NAME.sip.twilio.com")
 	}
