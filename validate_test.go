@@ -2,6 +2,7 @@ package callparams_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -2302,8 +2303,8 @@ func TestByteWords(t *testing.T) {
 	}
 }
 
-// TestMessages compares every message that the vectors bring up, beside its rule, with the golden
-// file.
+// TestMessages compares every message that the vectors bring up, those of warnings among them,
+// beside its rule, with the golden file.
 func TestMessages(t *testing.T) {
 	c := vectors(t)
 	lines := map[string]bool{}
@@ -2327,12 +2328,12 @@ func TestMessages(t *testing.T) {
 
 // addMessages adds a line for each rule and message that cases bring up.
 func addMessages[In comparable, Out any](
-	t *testing.T, lines map[string]bool, cases []vector[In, Out],
-	parse func(callparams.Parser, In) (Out, error),
+	t *testing.T, lines map[string]bool, cases []vector[In, Out], parse parseFunc[In, Out],
 ) {
 	for _, v := range cases {
 		for _, level := range allLevels {
-			_, err := parse(callparams.Parser{Numbers: level}, v.Input)
+			_, warnings, err := parse(callparams.Parser{Numbers: level}, v.Input)
+			addLines(lines, warnings)
 			addLines(lines, problemList(t, err))
 		}
 	}
@@ -2870,18 +2871,19 @@ func TestVectors(t *testing.T) {
 
 // runVectors runs each case as a subtest, named by its id, at every level.
 func runVectors[In comparable, Out any](
-	t *testing.T, cases []vector[In, Out], parse func(callparams.Parser, In) (Out, error),
+	t *testing.T, cases []vector[In, Out], parse parseFunc[In, Out],
 ) {
 	for _, v := range cases {
 		t.Run(v.ID, func(t *testing.T) {
 			for _, level := range allLevels {
 				want := v.at(level)
-				got, err := parse(callparams.Parser{Numbers: level}, v.Input)
+				got, warnings, err := parse(callparams.Parser{Numbers: level}, v.Input)
 				if want.Accept == nil {
 					assert.Equal(t, want.Problems, vectorProblems(t, err), level)
 				} else if assert.NoError(t, err, level) {
 					assert.Equal(t, *want.Accept, got, level)
 				}
+				assert.Equal(t, want.Warnings, vectorWarnings(t, warnings), level)
 			}
 		})
 	}
@@ -2892,13 +2894,29 @@ func vectorProblems(t *testing.T, err error) []vectorProblem {
 	t.Helper()
 	var list []vectorProblem
 	for _, p := range problemList(t, err) {
-		found := vectorProblem{p.Param, p.Rule, p.Code, p.Basis.String(), p.Offset, p.Len, nil}
+		found := vectorProblem{vectorWarning: warningOf(p), Code: p.Code}
 		if fix, ok := p.Fix(); ok {
 			found.Fix = (*vectorText)(&fix)
 		}
 		list = append(list, found)
 	}
 	return list
+}
+
+// vectorWarnings returns what a case says of warnings, and requires that they are in order.
+func vectorWarnings(t *testing.T, warnings []*callparams.Problem) (list []vectorWarning) {
+	t.Helper()
+	for _, p := range warnings {
+		list = append(list, warningOf(p))
+	}
+	require.True(t, slices.IsSortedFunc(list, func(a, b vectorWarning) int {
+		return cmp.Or(cmp.Compare(b.Param, a.Param), cmp.Compare(a.Offset, b.Offset))
+	}), list)
+	return list
+}
+
+func warningOf(p *callparams.Problem) vectorWarning {
+	return vectorWarning{p.Param, p.Rule, p.Basis.String(), p.Offset, p.Len}
 }
 
 func TestLoadVectorsRefuses(t *testing.T) {
@@ -2926,6 +2944,13 @@ func TestLoadVectorsRefuses(t *testing.T) {
 			`"levels": {` + lower + `, "assigned": {` + accept + `}}`, "do not differ"},
 		{"level left out", "from", accept, `"levels": {` + lower + `}`, "assigned neither"},
 		{"rule without a case", "from", `"user.length"`, `"user.char"`, "length with code 21212"},
+		{"unknown field of a warning", "from", `"warnings": [{"param"`, `"warnings": [{"code"`,
+			"unknown field"},
+		{"warning of a refusal", "from", accept, `"problems": [{}], "warnings": [{}]`,
+			"but it refuses"},
+		{"empty warnings", "from", accept, accept + `, "warnings": []`, "leave the field out"},
+		{"warning without a case", "request", `"from.client"`, `"from.tollfree"`,
+			"warns with from.client"},
 		{"form without a case", "from", `"kind": "user"`, `"kind": "phone"`, "accepts From user"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -2973,20 +2998,27 @@ type requestVector struct {
 	Moved *verdict[vectorRequest] `json:"moved"`
 }
 
-// A verdict is either the parts of what is accepted or the problems of what is refused.
+// A verdict is either the parts of what is accepted, with its warnings, or the problems of what is
+// refused.
 type verdict[Out any] struct {
 	Accept   *Out            `json:"accept"`
+	Warnings []vectorWarning `json:"warnings"`
 	Problems []vectorProblem `json:"problems"`
 }
 
-type vectorProblem struct {
+type vectorWarning struct {
 	Param  string          `json:"param"`
 	Rule   callparams.Rule `json:"rule"`
-	Code   callparams.Code `json:"code"`
 	Basis  string          `json:"basis"`
 	Offset int             `json:"offset"`
 	Length int             `json:"length"`
-	Fix    *vectorText     `json:"fix"`
+}
+
+// A vectorProblem has what a warning has, and the code and the fix.
+type vectorProblem struct {
+	vectorWarning
+	Code callparams.Code `json:"code"`
+	Fix  *vectorText     `json:"fix"`
 }
 
 type (
@@ -3072,7 +3104,10 @@ func vectors(t testing.TB) corpus {
 // out a rule or a form.
 func loadVectors(fsys fs.FS) (corpus, error) {
 	var c corpus
-	seen := coverage{ids: map[string]bool{}, forms: map[string]bool{}, refused: map[refusal]bool{}}
+	seen := coverage{
+		ids: map[string]bool{}, forms: map[string]bool{},
+		refused: map[refusal]bool{}, warned: map[callparams.Rule]bool{},
+	}
 	err := errors.Join(
 		loadFile(fsys, "from", &c.from),
 		loadFile(fsys, "to", &c.to),
@@ -3141,6 +3176,7 @@ type coverage struct {
 	ids     map[string]bool
 	forms   map[string]bool
 	refused map[refusal]bool
+	warned  map[callparams.Rule]bool
 }
 
 type refusal struct {
@@ -3171,7 +3207,7 @@ func cover[In comparable, Out any](
 			return fmt.Errorf("%s has no comment", v.ID)
 		case !sourcePattern.MatchString(v.Source):
 			return fmt.Errorf("%s has no source that the README.md knows", v.ID)
-		case v.Levels != nil && (v.Accept != nil || v.Problems != nil):
+		case v.Levels != nil && !reflect.DeepEqual(v.verdict, verdict[Out]{}):
 			return fmt.Errorf("%s has a verdict beside its levels", v.ID)
 		case v.Levels != nil && reflect.DeepEqual(v.Levels.Shape, v.Levels.Possible) &&
 			reflect.DeepEqual(v.Levels.Possible, v.Levels.Assigned):
@@ -3184,8 +3220,17 @@ func cover[In comparable, Out any](
 			if (want.Accept == nil) == (len(want.Problems) == 0) {
 				return fmt.Errorf("%s: %v neither accepts nor refuses, or both", v.ID, level)
 			}
+			if want.Warnings != nil && want.Accept == nil {
+				return fmt.Errorf("%s: %v has warnings, but it refuses", v.ID, level)
+			}
+			if want.Warnings != nil && len(want.Warnings) == 0 {
+				return fmt.Errorf("%s: %v has no warnings: leave the field out", v.ID, level)
+			}
 			if want.Accept != nil {
 				seen.forms[form(*want.Accept)] = true
+			}
+			for _, p := range want.Warnings {
+				seen.warned[p.Rule] = true
 			}
 			for _, p := range want.Problems {
 				seen.refused[refusal{p.Rule, p.Code}] = true
@@ -3195,10 +3240,13 @@ func cover[In comparable, Out any](
 	return nil
 }
 
-// missing refuses a corpus without a refusal for each code of each rule, or without each form
-// accepted.
+// missing refuses a corpus without a refusal for each code of each rule, without a warning of each
+// rule that only warns, or without each form accepted.
 func (seen coverage) missing() error {
 	for rule := range callparams.Rules() {
+		if rule.Warning() && !seen.warned[rule] {
+			return fmt.Errorf("no case warns with %s", string(rule))
+		}
 		for _, code := range rule.Codes() {
 			// The cases are for a parser without a list of destinations.
 			if !seen.refused[refusal{rule, code}] && rule.Basis() != callparams.Configured {
@@ -3232,31 +3280,36 @@ func (v vector[In, Out]) at(level callparams.NumberCheck) verdict[Out] {
 	return v.Levels.Assigned
 }
 
-// The parsers of the four files, and MoveSourceDomain: each returns the parts of what was accepted.
+// A parseFunc returns the parts and the warnings of what it accepts.
+type parseFunc[In comparable, Out any] func(
+	callparams.Parser, In,
+) (Out, []*callparams.Problem, error)
 
-func runFrom(p callparams.Parser, in vectorText) (vectorFrom, error) {
+// The parsers of the four files, and MoveSourceDomain, each as a parseFunc.
+
+func runFrom(p callparams.Parser, in vectorText) (vectorFrom, []*callparams.Problem, error) {
 	from, err := p.ParseFrom(string(in))
-	return fromVector(from), err
+	return fromVector(from), from.Warnings(), err
 }
 
-func runTo(p callparams.Parser, in vectorText) (vectorTo, error) {
+func runTo(p callparams.Parser, in vectorText) (vectorTo, []*callparams.Problem, error) {
 	to, err := p.ParseTo(string(in))
-	return toVector(to), err
+	return toVector(to), to.Warnings(), err
 }
 
-func runRequest(p callparams.Parser, in vectorRequest) (vectorCall, error) {
+func runRequest(p callparams.Parser, in vectorRequest) (vectorCall, []*callparams.Problem, error) {
 	call, err := p.Parse(callparams.Request{From: string(in.From), To: string(in.To)})
-	return vectorCall{fromVector(call.From()), toVector(call.To())}, err
+	return vectorCall{fromVector(call.From()), toVector(call.To())}, call.Warnings(), err
 }
 
-func runMove(_ callparams.Parser, in vectorRequest) (vectorRequest, error) {
+func runMove(_ callparams.Parser, in vectorRequest) (vectorRequest, []*callparams.Problem, error) {
 	r, err := callparams.Request{From: string(in.From), To: string(in.To)}.MoveSourceDomain()
-	return vectorRequest{vectorText(r.From), vectorText(r.To)}, err
+	return vectorRequest{vectorText(r.From), vectorText(r.To)}, nil, err
 }
 
-func runURI(_ callparams.Parser, in vectorText) (vectorURI, error) {
+func runURI(_ callparams.Parser, in vectorText) (vectorURI, []*callparams.Problem, error) {
 	uri, err := callparams.ParseSIPURI(string(in))
-	return uriVector(uri), err
+	return uriVector(uri), nil, err
 }
 
 func fromVector(from callparams.From) vectorFrom {
