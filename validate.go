@@ -864,10 +864,10 @@ func warnNumber(s string) (found []*Problem) {
 // costlyCodes are the calling codes of shared cost, premium rate, satellite and global networks.
 var costlyCodes = []string{"808", "870", "878", "881", "882", "883", "888", "979"}
 
-// numberType returns the type of s by the metadata, if it is a phone number.
+// numberType returns the type of s itself by the metadata, if it is a phone number.
 func numberType(s string) phonenumbers.PhoneNumberType {
-	n, _ := parseNumber(s)
-	if n == nil {
+	n, e164 := parseNumber(s)
+	if n == nil || e164 != s {
 		return phonenumbers.UNKNOWN
 	}
 	return phonenumbers.GetNumberType(n)

@@ -1749,6 +1749,10 @@ func TestWarnings(t *testing.T) {
 	to, err := callparams.Parser{Emergency: true}.ParseTo("911")
 	require.NoError(t, err)
 	assert.Empty(t, to.Warnings())
+	shape := callparams.Parser{Numbers: callparams.Shape}
+	to, err = shape.ParseTo("+4409012345678") // the metadata drops the 0 and knows the rest
+	require.NoError(t, err)
+	assert.Equal(t, []string{"To phone.unassigned 0+14"}, warned(t, to.Warnings()))
 	many := callparams.MustParseTo("sip:h?" + strings.Repeat("X-A=+&", 20) + "X-A=")
 	assert.Len(t, many.Warnings(), 16)
 }
