@@ -348,6 +348,8 @@ func TestExactProblems(t *testing.T) {
 		"sip:a?b?c@h":              "sip.user 5+1",
 		"sip:a;b:c:d@h":            "sip.user 5+1, sip.password 7+4",
 		"sip:1;b:c:d@h":            "sip.password 7+4",
+		"sip:1;b=%00;c=%01@h":      "sip.user 8+3",
+		"sip:1;b;c=%01%02@h":       "sip.user 10+6",
 		"sip:h;%00%01=%02;p=a%02":  "sip.param 6+6, sip.param 20+3",
 		"sip:h?%3a%3b=1&X-:=%0d":   "header.name 6+3, header.name 17+1",
 	} {
@@ -1014,6 +1016,7 @@ func TestBuiltText(t *testing.T) {
 		{callparams.SIPURI{Host: "::1+g-"}, "sip:[::1%2Bg%2D]"},
 		{base.WithParam("a+b", "c+d"), "sip:h;a%2Bb=c%2Bd"},
 		{base.WithParam(marks+"[]/:&$", marks), "sip:h;" + marks + "%5B%5D%2F%3A%26%24=" + marks},
+		{base.WithParam("a+b", ""), "sip:h;a%2Bb"},
 		{base.WithHeader("a+b", "c+d"), "sip:h?a%2Bb=c%2Bd"},
 		{base.WithHeader(marks, "[]/?:$"+marks), "sip:h?" + marks + "=%5B%5D%2F%3F%3A%24" + marks},
 	} {

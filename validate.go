@@ -1645,8 +1645,6 @@ func fixFrom(s string, accepts func(from string) bool) (string, bool) {
 		candidates = []string{user}
 	case scheme > 0 && strings.HasPrefix(inner[scheme:], "+"):
 		candidates = []string{inner[scheme:]}
-	case scheme > 0: // a host or a user
-		return "", false
 	}
 	return onlyAccepted(candidates, accepts)
 }

@@ -1382,6 +1382,10 @@ func TestMoveSourceDomain(t *testing.T) {
 		{from, "sip:d@10.0.0.1", "To sip.private 6+8", "private"},
 		{from, "sip:d;secure=true@host", "To sip.user 5+1", "user"},
 		{"sip:mydomain.sip.twilio.com", "sip:d@host", "From source.domain 4+0", "user is missing"},
+		{"sip:@h", "sip:d@host", "From source.domain 4+0", "the user before the @ is empty"},
+		{"sip:b b@h", "sip:d@host", "From source.domain 5+1", "user name contains a space; use"},
+		{"sip:sip:d@h", "sip:d@host", "From source.domain 4+4", "two schemes stand here"},
+		{"sip:client:d@h", "sip:d@host", "From source.domain 4+7", "two schemes stand here"},
 		{"sip://d@h", "sip:d@host", "From source.domain 4+2", "does not have //"},
 		{"sip:d;secure=true@h", "sip:d@host", "From source.domain 5+1", "user name contains ';'"},
 		{"sip:a%20b@h", "sip:d@host", "From source.domain 4+5", "user name contains a space"},
@@ -1399,6 +1403,21 @@ func TestMoveSourceDomain(t *testing.T) {
 			assert.False(t, ok)
 		})
 	}
+}
+
+func TestMoveSourceDomainBasis(t *testing.T) {
+	for from, want := range map[string]callparams.Basis{
+		"sip:b b@h":   callparams.Assumed, // as sip.user is
+		"sip:b@h_":    callparams.Assumed,
+		"sip:b@":      callparams.Documented,
+		"sip:sip:b@h": callparams.Assumed,
+	} {
+		_, err := callparams.Request{From: from, To: "sip:d@host"}.MoveSourceDomain()
+		assert.Equal(t, want, problemList(t, err)[0].Basis, from)
+	}
+	long := "sip:a@h?" + strings.Repeat("b", 1268) + "=c"
+	_, err := callparams.Request{From: long, To: "sip:d@host"}.MoveSourceDomain()
+	assert.NoError(t, err, "1278 bytes")
 }
 
 // requireMove requires that MoveSourceDomain changes only From and one header of To.
@@ -2436,9 +2455,14 @@ func hints() map[string]string {
 		"+1415555267":            "+1 numbers have 11 digits including the 1; this has 10 (",
 		"+8695588":               "+86 numbers have 9 to 14 digits including the 86; this has 7, ",
 		"+822120":                "+82 numbers have 7, 8 or 10 to 15 digits including the 82; this",
+		"+521551234":             "+52 numbers have",
 		"+5215512345678":         "no 1 after the 52; leave it out (",
 		"sip:h?X-A=1=b":          "put & between headers, or write it as %3D",
 		"sip:a b@h":              "leave it out, or write it as %20",
+		"sip: a@h":               "the user contains a space; leave it out (",
+		"sip:a @h":               "the user contains a space; leave it out (",
+		"sip:+14155550100":       "a number stands where the host belongs; write sip:number@host",
+		"sip:h?A=1&B=2&C=3":      "Twilio leaves this header out",
 		"sip:a\"b@h":             "contains '\"'; write it as %22",
 		"sip:\xc3\xa9@h":         "ASCII; write each of its bytes as % and two hex digits",
 		"sip:h?X-A=\xc3\xa9":     "ASCII; leave it out",
@@ -2452,6 +2476,21 @@ func hints() map[string]string {
 		"sip:h?X-'A%00=1":        "contains a control character; use letters",
 		"sip:a@h?X-A=%27%0a":     "contains a control character; use printable ASCII",
 		"sip:a@h'":               "the host contains an apostrophe",
+	}
+}
+
+// TestStandIns checks the words that stand for a number.
+func TestStandIns(t *testing.T) {
+	for want, words := range map[string]string{
+		"the caller ID was withheld": "anonymous restricted blocked unknown unavailable private " +
+			"withheld",
+		"stands for a value that is missing": "null nil none undefined nan n/a na - NULL",
+		"a template was not filled in":       "{a a} ${a}",
+		"with client: or sip:":               "anonymou nulls n withhel a",
+	} {
+		for word := range strings.FieldsSeq(words) {
+			assert.ErrorContains(t, errTo(word), want, word)
+		}
 	}
 }
 
