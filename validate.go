@@ -563,9 +563,9 @@ func (r Request) Redact(text string) string {
 // matchWhole returns the end of value in text at i, plain or encoded, or i if it does not stand
 // there or is part of a longer word or number.
 func matchWhole(text string, i int, value string) int {
-	ends := [...]int{i, matchEncoded(text, i, value)}
+	ends := [...]int{matchEncoded(text, i, value), i} // the longer one first
 	if strings.HasPrefix(text[i:], value) {
-		ends[0] += len(value)
+		ends[1] += len(value)
 	}
 	first, _ := utf8.DecodeRuneInString(value)
 	last, _ := utf8.DecodeLastRuneInString(value)
