@@ -1745,29 +1745,23 @@ const benchIPv6 = "sip:jack:secret@[2001:db8::9:1]:5060"
 
 func BenchmarkParseTo(b *testing.B) {
 	for _, a := range benchURIs {
-		b.Run(a.name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(a.uri)))
-			for b.Loop() {
-				if _, err := callparams.ParseTo(a.uri); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		b.Run(a.name, func(b *testing.B) { benchmarkParse(b, a.uri, callparams.ParseTo) })
 	}
 }
 
 func BenchmarkParseSIPURI(b *testing.B) {
 	for _, a := range append(benchURIs, struct{ name, uri string }{"IPv6", benchIPv6}) {
-		b.Run(a.name, func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(a.uri)))
-			for b.Loop() {
-				if _, err := callparams.ParseSIPURI(a.uri); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		b.Run(a.name, func(b *testing.B) { benchmarkParse(b, a.uri, callparams.ParseSIPURI) })
+	}
+}
+
+func benchmarkParse[T any](b *testing.B, uri string, parse func(string) (T, error)) {
+	b.ReportAllocs()
+	b.SetBytes(int64(len(uri)))
+	for b.Loop() {
+		if _, err := parse(uri); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
