@@ -59,7 +59,7 @@ func formatText(state fmt.State, verb rune, text string) {
 // of more than 65535 bytes, which no SIP message over UDP can hold, is refused without being read.
 //
 // An error is an [*Error] with at most 16 problems. A URI that is not too long to be dialed costs
-// at most three allocations: for decoded text, for parameters and for headers.
+// at most three allocations: one for parameters and headers, and two for decoded text.
 func ParseSIPURI(s string) (SIPURI, error) {
 	sc := scanner{text: s, pos: sipScheme(s)}
 	if len(s) > maxText {
@@ -71,17 +71,20 @@ func ParseSIPURI(s string) (SIPURI, error) {
 	if sc.found != nil {
 		return SIPURI{}, &Error{complete(sc.found, "", newSubject(s, fixSIPURI))}
 	}
-	d := newDecoder(s)
 	u := SIPURI{
-		Secure:  sc.user == len("sips:"),
-		Host:    s[sc.host:sc.hostEnd],
-		Port:    sc.port,
-		Params:  d.decodeFields(sc.params),
-		Headers: d.decodeFields(sc.headers),
+		Secure: sc.user == len("sips:"),
+		Host:   s[sc.host:sc.hostEnd],
+		Port:   sc.port,
+	}
+	if sc.params > 0 {
+		u.Params = sc.fields[:sc.params:sc.params]
+	}
+	if sc.params < len(sc.fields) {
+		u.Headers = sc.fields[sc.params:]
 	}
 	if sc.host > sc.user {
-		u.User = d.decode(s[sc.user:sc.userEnd])
-		u.Password = d.decode(strings.TrimPrefix(s[sc.userEnd:sc.host-1], ":"))
+		u.User = sc.decoder.decode(s[sc.user:sc.userEnd])
+		u.Password = sc.decoder.decode(strings.TrimPrefix(s[sc.userEnd:sc.host-1], ":"))
 	}
 	if u.Host[0] == '[' {
 		u.Host = u.Host[1 : len(u.Host)-1]
@@ -269,6 +272,8 @@ const (
 // there without an escape.
 type class uint32
 
+const none class = 0 // no byte
+
 const (
 	octet          class = 1 << iota // every byte
 	notControl                       // every byte but the ASCII control characters
@@ -376,11 +381,13 @@ type scanner struct {
 	built bool       // text comes from SIPURI.String: speak of its parts
 	found []*Problem // in order of offset
 
-	// The parts, if there is no problem: their offsets, and, unless dial is set, the fields as
-	// they stand in the text.
+	// The parts, if there is no problem: their offsets, and, unless dial is set, the decoded
+	// fields: params parameters, and then the headers.
 	user, userEnd, host, hostEnd int
 	port                         uint16
-	params, headers              []Field
+	fields                       []Field
+	params                       int
+	decoder                      decoder
 }
 
 // scan reads text, whose scheme ends at pos; 0 if it has none. If dial is set and text is longer
@@ -400,6 +407,9 @@ func (sc *scanner) scan() {
 	sc.user = sc.pos
 	host, query := findParts(s, sc.pos, sc.dial)
 	sc.host = host
+	if !sc.dial {
+		sc.fields, sc.decoder.size = makeFields(s[host:query], s[query:]), len(s)
+	}
 	readAll := !sc.dial || len(s) <= maxURI
 	if sc.dial && query > maxBeforeHeaders {
 		sc.add(RuleSIPLength, maxBeforeHeaders, query-maxBeforeHeaders,
@@ -415,6 +425,7 @@ func (sc *scanner) scan() {
 		sc.readPort()
 		sc.readParams()
 	}
+	sc.params = len(sc.fields)
 	if query == len(s) {
 		return
 	}
@@ -831,8 +842,7 @@ func isLocalhost(name string) bool {
 // checkMaddr checks the value of a maddr parameter, from off to pos: it is dialed instead of the
 // host. An escape in it costs an allocation.
 func (sc *scanner) checkMaddr(off int) {
-	d := newDecoder(sc.text[off:sc.pos])
-	host := d.decode(sc.text[off:sc.pos])
+	host := decode(sc.text[off:sc.pos])
 	end, isName := scanHostname(host, 0)
 	isName = isName && end == len(host)
 	addr, isAddr := netip.Addr{}, false
@@ -939,7 +949,7 @@ func (sc *scanner) readParams() {
 //	pvalue      = 1*paramchar
 func (sc *scanner) readParam(names *nameSet) {
 	s, start := sc.text, sc.pos
-	allowed := octet
+	allowed := none // unless dial is set, bad is the first escape
 	if sc.dial {
 		allowed = notControl
 	}
@@ -969,17 +979,22 @@ func (sc *scanner) readParam(names *nameSet) {
 			"the value of a URI parameter is missing; write one, or leave out the =")
 	case names != nil && names.add(name, start):
 		sc.add(RuleSIPParam, start, len(name), "this URI parameter appears twice; leave one out")
-	case bad >= 0:
+	case sc.dial && bad >= 0:
 		sc.addProblem(newProblem(RuleSIPParam, bad, skipEscapes(s, bad, allowed)-bad,
 			"a URI parameter contains a control character; leave it out").assumed())
 	case sc.dial:
 		sc.checkParam(name, valueAt)
 	case sc.found == nil:
-		if sc.params == nil {
-			sc.params = makeFields(s[start:], ";")
-		}
-		sc.params = append(sc.params, Field{name, s[valueAt:end]})
+		sc.addField(name, s[valueAt:end], bad >= 0)
 	}
+}
+
+// addField keeps a field, decoded.
+func (sc *scanner) addField(name, value string, hasEscape bool) {
+	if hasEscape {
+		name, value = sc.decoder.decode(name), sc.decoder.decode(value)
+	}
+	sc.fields = append(sc.fields, Field{name, value})
 }
 
 // checkParam checks the value of a parameter, from off to pos, if Twilio has a list of its values
@@ -1092,7 +1107,7 @@ func (sc *scanner) readHeaders() {
 //	hvalue = *( hnv-unreserved / unreserved / escaped )
 func (sc *scanner) readHeader() {
 	s, start := sc.text, sc.pos
-	inValue := octet
+	inValue := none // unless dial is set, badValue is the first escape
 	if sc.dial {
 		inValue = printable
 	}
@@ -1123,30 +1138,28 @@ func (sc *scanner) readHeader() {
 	case !hasValue:
 		sc.add(RuleHeaderSyntax, end, 0,
 			"the = of a header is missing; write name=value, and an & in a value as %26")
-	case badName >= 0:
+	case sc.dial && badName >= 0:
 		c, width := decodeAt(s, badName)
 		sc.add(RuleHeaderName, badName, width, "the name of a header contains "+describe(c)+
 			"; use letters, digits and - . ! * _ + ' ~")
 	case sc.dial && !isSent(name):
 		sc.add(RuleHeaderAllowed, start, len(name), sc.notSent(name))
-	case badValue >= 0:
+	case sc.dial && badValue >= 0:
 		c, _ := decodeAt(s, badValue)
 		sc.add(RuleHeaderValue, badValue, skipEscapes(s, badValue, inValue)-badValue,
 			"the value of "+sc.describeHeader(name, "a header")+" contains "+describe(c)+
 				"; use printable ASCII")
 	case !sc.dial && sc.found == nil:
-		if sc.headers == nil {
-			sc.headers = makeFields(s[start:], "&")
-		}
-		sc.headers = append(sc.headers, Field{name, s[valueAt:end]})
+		sc.addField(name, s[valueAt:end], badName >= 0 || badValue >= 0)
 	}
 }
 
 // readHeaderName returns the end of the name at pos, and the offset of the first byte or escape
-// that a token cannot have, or -1. Without dial, any name is right.
+// that a token cannot have, or -1. Unless dial is set, any name is right, and bad is the first
+// escape.
 func (sc *scanner) readHeaderName() (end, bad int) {
 	if !sc.dial {
-		return component(sc.text, sc.pos, sipHeader, octet)
+		return component(sc.text, sc.pos, sipHeader, none)
 	}
 	end, bad = component(sc.text, sc.pos, tokenHeader, token)
 	if end < len(sc.text) && classes[sc.text[end]]&sipHeader != 0 {
@@ -1321,7 +1334,6 @@ func (sc *scanner) warnHost(off int, hostport string) (isDomain bool) {
 func (sc *scanner) warnParam(f rawField, isDomain, isSecure bool) {
 	n := f.valueAt + len(f.value) - f.off
 	param := twilioParam(f.name)
-	d := newDecoder(f.value)
 	isPlace := param == "edge" || param == "region"
 	switch {
 	case isWord(f.name, "maddr"):
@@ -1331,7 +1343,7 @@ func (sc *scanner) warnParam(f rawField, isDomain, isSecure bool) {
 			"this transport sends the keys of secure=true in the clear; use transport=tls")
 	case param == "tnx":
 		sc.add(RuleSIPTnx, f.off, n, "the tnx parameter is deprecated; use edge")
-	case isPlace && !isTwilioPlace(d.decode(f.value)):
+	case isPlace && !isTwilioPlace(decode(f.value)):
 		sc.add(RuleSIPEdgeUnknown, f.valueAt, len(f.value),
 			"this edge or region is on no list of Twilio; check its spelling")
 	}
@@ -1347,8 +1359,7 @@ func (sc *scanner) warnHeader(f rawField) {
 		n := len(f.value[i:]) - len(strings.TrimLeft(f.value[i:], "+"))
 		sc.add(RuleHeaderPlus, f.valueAt+i, n, "this + arrives as a plus; write a space as %20")
 	}
-	d := newDecoder(f.value)
-	if value := d.decode(f.value); looksEscaped(value) {
+	if looksEscaped(decode(f.value)) {
 		sc.add(RuleHeaderEscaped, f.valueAt, len(f.value),
 			"the value still has escapes or headers once decoded; escape it only once")
 	}
@@ -1537,27 +1548,26 @@ func decodeAt(s string, i int) (c byte, width int) {
 	return s[i], 1
 }
 
-// A decoder decodes the parts of one text into one buffer, so that all of them cost one allocation.
+// A decoder decodes the parts of one text into at most two buffers. The first is small, as it is
+// enough for most texts.
 type decoder struct {
 	buf  strings.Builder
-	size int // the most bytes that the buffer will hold; 0 if the text has no escape
-}
-
-// newDecoder returns a decoder of the parts of text, in which every % starts an escape.
-func newDecoder(text string) (d decoder) {
-	if escapes := strings.Count(text, "%"); escapes > 0 {
-		d.size = len(text) - (escapeLen-1)*escapes
-	}
-	return d
+	size int // the most bytes that are still to come; the length of the text to start with
 }
 
 // decode returns s, a part of the text, decoded once.
 func (d *decoder) decode(s string) string {
-	if d.size == 0 || strings.IndexByte(s, '%') < 0 {
+	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
-	if d.buf.Len() == 0 {
-		d.buf.Grow(min(d.size, maxURI)) // a small part must not keep much more alive
+	const firstBuffer = 512 // bytes
+	if n := len(s) - (escapeLen - 1); d.buf.Cap()-d.buf.Len() < n {
+		size := d.size
+		if d.buf.Cap() == 0 {
+			size = min(size, firstBuffer)
+		}
+		d.buf.Reset()
+		d.buf.Grow(max(n, size))
 	}
 	start := d.buf.Len()
 	for i := 0; i < len(s); i++ {
@@ -1568,27 +1578,29 @@ func (d *decoder) decode(s string) string {
 		}
 		d.buf.WriteByte(c)
 	}
-	return d.buf.String()[start:]
+	decoded := d.buf.String()[start:]
+	d.size -= len(decoded)
+	return decoded
 }
 
-// makeFields returns an empty slice with room for the fields that text can hold with the separator
-// between them, if it is not too long to be dialed: a refused text must not cost more memory than
-// that. It is not inlined, because that would slow down the methods that call it once.
-//
-//go:noinline
-func makeFields(text, separator string) []Field {
-	const most = maxHeaders / len("a=&")
-	return make([]Field, 0, min(strings.Count(text, separator)+1, most))
+// decode returns s decoded once.
+func decode(s string) string {
+	d := decoder{size: len(s)}
+	return d.decode(s)
 }
 
-// decodeFields decodes fields in place and returns them.
-func (d *decoder) decodeFields(fields []Field) []Field {
-	if d.size > 0 {
-		for i, f := range fields {
-			fields[i] = Field{d.decode(f.Name), d.decode(f.Value)}
-		}
+// makeFields returns an empty slice with room for the parameters and headers in two texts, if they
+// are not too long to be dialed: a refused text must not cost more memory than that.
+func makeFields(params, headers string) []Field {
+	const most = maxBeforeHeaders/len(";a") + maxHeaders/len("a=&")
+	n := strings.Count(params, ";")
+	if headers != "" {
+		n += strings.Count(headers, "&") + 1
 	}
-	return fields
+	if n == 0 {
+		return nil
+	}
+	return make([]Field, 0, min(n, most))
 }
 
 // skip returns the end of the run from i of bytes that are in c.

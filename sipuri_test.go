@@ -137,6 +137,7 @@ func refUnescape(s string) string {
 // ---- Parsing ----
 
 func TestParseSIPURI(t *testing.T) {
+	c400 := strings.Repeat("c", 400)
 	for _, test := range []struct {
 		in   string
 		want callparams.SIPURI
@@ -158,6 +159,10 @@ func TestParseSIPURI(t *testing.T) {
 		{"sip:192.0.2.1;[]/:&+$=[]/:&+$?[]/?:+$=[]/?:+$", callparams.SIPURI{
 			Host: "192.0.2.1", Params: []kv{{Name: "[]/:&+$", Value: "[]/:&+$"}},
 			Headers: []kv{{Name: "[]/?:+$", Value: "[]/?:+$"}}}},
+		// More decoded text than the first buffer takes.
+		{"sip:%41@h;%42?%43=%44" + c400 + "&E=%45" + c400 + "&%46=", callparams.SIPURI{
+			User: "A", Host: "h", Params: []kv{{Name: "B"}}, Headers: []kv{
+				{Name: "C", Value: "D" + c400}, {Name: "E", Value: "E" + c400}, {Name: "F"}}}},
 	} {
 		t.Run(test.in, func(t *testing.T) {
 			got, err := callparams.ParseSIPURI(test.in)
@@ -1723,6 +1728,7 @@ func TestNoSIPAllocs(t *testing.T) {
 	for _, s := range []string{
 		"sip:%41:%42@h" + params.String() + ";%43=%44?" + headers.String()[1:] + "&%45=%46",
 		"sip:h;" + strings.TrimSuffix(manyParams(120), ";P7") + "?a=%41",
+		"sip:%41@h;%42?X=%43" + strings.Repeat("c", 400) + "&X=%44" + strings.Repeat("d", 400),
 	} {
 		testAllocs(t, 3, func() error { _, err := callparams.ParseSIPURI(s); return err })
 	}

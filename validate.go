@@ -824,13 +824,13 @@ func (t To) Client() (name string, params []Field, ok bool) {
 	if query == "" {
 		return name, nil, true
 	}
-	params = makeFields(query, "&")
+	params = makeFields("", query)
+	d := decoder{size: len(query)}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		params = append(params, Field{name, value})
+		params = append(params, Field{d.decode(name), d.decode(value)})
 	}
-	d := newDecoder(query)
-	return name, d.decodeFields(params), true
+	return name, params, true
 }
 
 // Warnings returns what Twilio accepts in t and a person should know, at most 16 and in order of
