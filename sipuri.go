@@ -985,16 +985,17 @@ func (sc *scanner) readParam(names *nameSet) {
 	case sc.dial:
 		sc.checkParam(name, valueAt)
 	case sc.found == nil:
-		sc.addField(name, s[valueAt:end], bad >= 0)
+		value := s[valueAt:end]
+		sc.fields = append(sc.fields, Field{sc.decode(name, bad), sc.decode(value, bad)})
 	}
 }
 
-// addField keeps a field, decoded.
-func (sc *scanner) addField(name, value string, hasEscape bool) {
-	if hasEscape {
-		name, value = sc.decoder.decode(name), sc.decoder.decode(value)
+// decode returns part decoded. A negative escape says that part has none.
+func (sc *scanner) decode(part string, escape int) string {
+	if escape < 0 {
+		return part
 	}
-	sc.fields = append(sc.fields, Field{name, value})
+	return sc.decoder.unescape(part)
 }
 
 // checkParam checks the value of a parameter, from off to pos, if Twilio has a list of its values
@@ -1150,7 +1151,8 @@ func (sc *scanner) readHeader() {
 			"the value of "+sc.describeHeader(name, "a header")+" contains "+describe(c)+
 				"; use printable ASCII")
 	case !sc.dial && sc.found == nil:
-		sc.addField(name, s[valueAt:end], badName >= 0 || badValue >= 0)
+		value := s[valueAt:end]
+		sc.fields = append(sc.fields, Field{sc.decode(name, badName), sc.decode(value, badValue)})
 	}
 }
 
@@ -1560,14 +1562,19 @@ func (d *decoder) decode(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}
+	return d.unescape(s)
+}
+
+// unescape is decode without a look for escapes: it copies a part that has none.
+func (d *decoder) unescape(s string) string {
 	const firstBuffer = 512 // bytes
-	if n := len(s) - (escapeLen - 1); d.buf.Cap()-d.buf.Len() < n {
+	if d.buf.Cap()-d.buf.Len() < len(s) {
 		size := d.size
 		if d.buf.Cap() == 0 {
 			size = min(size, firstBuffer)
 		}
 		d.buf.Reset()
-		d.buf.Grow(max(n, size))
+		d.buf.Grow(max(len(s), size))
 	}
 	start := d.buf.Len()
 	for i := 0; i < len(s); i++ {
