@@ -227,8 +227,8 @@ const (
 	// RuleSIPDomainEdge refuses a Twilio SIP domain with a region or edge other than us1.
 	RuleSIPDomainEdge Rule = "sip.domain.edge"
 
-	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. [ParseSIPURI] refuses
-	// only one of more than 65535 bytes.
+	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. [ParseSIPURI], and a
+	// parser that tolerates the rule, refuse only one of more than 65535 bytes.
 	RuleSIPLength Rule = "sip.length"
 
 	// RuleHeaderLength refuses a SIP URI with more than 1023 bytes after the ?.
@@ -481,6 +481,21 @@ func (r Rule) Warning() bool {
 	row, ok := ruleRows[r]
 	return ok && row.from == 0 && row.to == 0
 }
+
+// Tolerable reports whether [Parser.Tolerate] has an effect on the rule: it is about what Twilio's
+// policy is today, and not about what a number or a SIP URI is.
+func (r Rule) Tolerable() bool {
+	switch r {
+	case RuleHeaderAllowed, RuleHeaderLength, RuleSIPLength, RuleSIPPrivate, RuleSIPDomainUser,
+		RuleSIPDomainEdge, RuleSIPTransport, RuleSIPSecure, RuleSIPPassword, RuleSameParty,
+		RulePhoneWithheld:
+		return true
+	}
+	return false
+}
+
+// isTolerated reports whether list has r, and r can be tolerated.
+func (r Rule) isTolerated(list []Rule) bool { return slices.Contains(list, r) && r.Tolerable() }
 
 // Basis returns the basis of the rule, or 0 for a rule that this package does not know. A single
 // problem may be less sure than its rule, as its own field Basis then says.

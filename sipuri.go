@@ -61,13 +61,8 @@ func formatText(state fmt.State, verb rune, text string) {
 // An error is an [*Error] with at most 16 problems. A URI that is not too long to be dialed costs
 // at most three allocations: one for parameters and headers, and two for decoded text.
 func ParseSIPURI(s string) (SIPURI, error) {
-	sc := scanner{text: s, pos: sipScheme(s)}
-	if len(s) > maxText {
-		sc.add(RuleSIPLength, maxText, len(s)-maxText,
-			"the URI is longer than 65535 bytes; shorten it")
-	} else {
-		sc.scan()
-	}
+	sc := scanner{text: s, pos: sipScheme(s), most: maxText}
+	sc.scan()
 	if sc.found != nil {
 		return SIPURI{}, &Error{complete(sc.found, "", newSubject(s, fixSIPURI))}
 	}
@@ -264,7 +259,7 @@ const (
 	// The bytes of the longest SIP URI that Twilio dials.
 	maxURI = maxBeforeHeaders + len("?") + maxHeaders
 
-	// The bytes of the longest text that ParseSIPURI reads.
+	// The bytes of the longest SIP URI that is read at all.
 	maxText = 1<<16 - 1
 )
 
@@ -375,11 +370,13 @@ var classes = func() (table [256]class) {
 // production. After a problem it goes on at the next separator, so that it finds the problems of
 // every part. It lives on the stack: with dial, what is accepted allocates nothing.
 type scanner struct {
-	text  string     // the URI, up to the end of what is being read
-	pos   int        // the next byte to read
-	dial  bool       // apply Twilio's rules for what it dials, beside the grammar
-	built bool       // text comes from SIPURI.String: speak of its parts
-	found []*Problem // in order of offset
+	text     string     // the URI, up to the end of what is being read
+	pos      int        // the next byte to read
+	most     int        // read a longer text only in part (maxURI) or not at all (maxText)
+	dial     bool       // apply Twilio's rules for what it dials, beside the grammar
+	tolerate []Rule     // but for these
+	built    bool       // text comes from SIPURI.String: speak of its parts
+	found    []*Problem // in order of offset
 
 	// The parts, if there is no problem: their offsets, and, unless dial is set, the decoded
 	// fields: params parameters, and then the headers.
@@ -390,12 +387,17 @@ type scanner struct {
 	decoder                      decoder
 }
 
-// scan reads text, whose scheme ends at pos; 0 if it has none. If dial is set and text is longer
-// than maxURI, it skips the parts that are too long.
+// scan reads text, whose scheme ends at pos; 0 if it has none. If text is longer than maxURI and
+// most is not, it skips the parts that are too long.
 //
 //	SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
 func (sc *scanner) scan() {
 	s := sc.text
+	if sc.most == maxText && len(s) > maxText {
+		sc.add(RuleSIPLength, maxText, len(s)-maxText,
+			"the URI is longer than 65535 bytes; shorten it")
+		return
+	}
 	if sc.pos == 0 {
 		sc.refuseScheme()
 		return
@@ -405,13 +407,13 @@ func (sc *scanner) scan() {
 		sc.pos += len("//")
 	}
 	sc.user = sc.pos
-	host, query := findParts(s, sc.pos, sc.dial)
+	host, query := findParts(s, sc.pos, sc.most)
 	sc.host = host
 	if !sc.dial {
 		sc.fields, sc.decoder.size = makeFields(s[host:query], s[query:]), len(s)
 	}
-	readAll := !sc.dial || len(s) <= maxURI
-	if sc.dial && query > maxBeforeHeaders {
+	readAll := len(s) <= sc.most
+	if sc.dial && query > maxBeforeHeaders && !sc.tolerates(RuleSIPLength) {
 		sc.add(RuleSIPLength, maxBeforeHeaders, query-maxBeforeHeaders,
 			"the URI without its headers is longer than 254 bytes; shorten it")
 	}
@@ -431,7 +433,7 @@ func (sc *scanner) scan() {
 	}
 	sc.text, sc.pos = s, query+1
 	over := len(s) - sc.pos - maxHeaders
-	if sc.dial && over > 0 {
+	if sc.dial && over > 0 && !sc.tolerates(RuleHeaderLength) {
 		sc.add(RuleHeaderLength, len(s)-over, over,
 			"the headers are longer than 1023 bytes; shorten them")
 	}
@@ -457,6 +459,12 @@ func (sc *scanner) addProblem(p *Problem) {
 		sc.found[i-1], sc.found[i] = p, sc.found[i-1]
 	}
 }
+
+// tolerates reports whether a break of the rule is accepted. It is not inlined, because that would
+// slow down the methods that rarely call it.
+//
+//go:noinline
+func (sc *scanner) tolerates(rule Rule) bool { return rule.isTolerated(sc.tolerate) }
 
 // isFull reports whether there are as many problems as will be reported.
 func (sc *scanner) isFull() bool { return len(sc.found) >= maxProblems }
@@ -497,13 +505,10 @@ func schemeLen(s string) int {
 
 // findParts returns the offset of the host of s, and that of the "?" before its headers or len(s)
 // if there is none. An "@" can only end the userinfo, so the first "?" after it starts
-// the headers; in the user before it, a "?" is a character like any other. In a URI to be
-// dialed, it looks no further than clip.
-func findParts(s string, scheme int, dial bool) (host, query int) {
-	text := s
-	if dial {
-		text = clip(s)
-	}
+// the headers; in the user before it, a "?" is a character like any other. It looks at no more
+// than the first most bytes.
+func findParts(s string, scheme, most int) (host, query int) {
+	text := s[:min(len(s), most)]
 	host = max(scheme, strings.IndexByte(text, '@')+1)
 	if n := strings.IndexByte(text[host:], '?'); n >= 0 {
 		return host, host + n
@@ -548,13 +553,29 @@ func (sc *scanner) readUserinfo() {
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "the scheme stands twice; leave one out")
 	case sc.dial && findAny(s, colon, ";?&/") < len(s):
 		sc.add(RuleSIPPassword, colon, len(s)-colon, misplaced(s[findAny(s, colon, ";?&/"):]))
-	case sc.dial:
+	case sc.dial && !sc.tolerates(RuleSIPPassword):
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "what stands between : and @ is a "+
 			"password, which would end up in logs; use SipAuthUsername and SipAuthPassword instead")
 	default:
-		if end, _ := component(s, colon+1, sipPassword, octet); end < len(s) {
-			sc.refuseBytes(RuleSIPPassword, end, len(s), sipPassword)
-		}
+		sc.readPassword(colon + 1)
+	}
+}
+
+// readPassword reads the password from start to the end.
+//
+//	password = *( unreserved / escaped / "&" / "=" / "+" / "$" / "," )
+func (sc *scanner) readPassword(start int) {
+	s, allowed := sc.text, octet
+	if sc.dial {
+		allowed = notControl
+	}
+	end, bad := component(s, start, sipPassword, allowed)
+	switch {
+	case end < len(s):
+		sc.refuseBytes(RuleSIPPassword, end, len(s), sipPassword)
+	case bad >= 0:
+		sc.add(RuleSIPPassword, bad, skipEscapes(s, bad, allowed)-bad,
+			"the password contains a control character; leave it out")
 	}
 }
 
@@ -703,7 +724,7 @@ func (sc *scanner) readAddress(start int) {
 	case !ok:
 		sc.add(RuleSIPHost, start, len(host),
 			"the host is not a DNS name or an IPv4 address; check its spelling")
-	case sc.dial && isPrivate(addr):
+	case sc.dial && isPrivate(addr) && !sc.tolerates(RuleSIPPrivate):
 		sc.add(RuleSIPPrivate, start, len(host),
 			"the host is a private or reserved IP address; use one that Twilio can reach")
 	}
@@ -849,8 +870,9 @@ func (sc *scanner) checkMaddr(off int) {
 	if !isName {
 		addr, isAddr = parseAddr(host)
 	}
+	isLocal := isName && isLocalhost(strings.TrimSuffix(host, ".")) || isAddr && isPrivate(addr)
 	switch {
-	case isName && isLocalhost(strings.TrimSuffix(host, ".")) || isAddr && isPrivate(addr):
+	case isLocal && !sc.tolerates(RuleSIPPrivate):
 		sc.addProblem(newProblem(RuleSIPPrivate, off, sc.pos-off, "the maddr parameter is a host "+
 			"that Twilio cannot reach; use a public one").assumed())
 	case !isName && !isAddr:
@@ -863,7 +885,7 @@ func (sc *scanner) checkMaddr(off int) {
 // or NAME.sip.R.twilio.com with a region or an edge R.
 func (sc *scanner) checkName(start int) {
 	host := strings.TrimSuffix(sc.text[start:sc.pos], ".")
-	if isLocalhost(host) {
+	if isLocalhost(host) && !sc.tolerates(RuleSIPPrivate) {
 		sc.addProblem(newProblem(RuleSIPPrivate, start, sc.pos-start,
 			"localhost is not a host that Twilio can reach; use a public one").assumed())
 		return
@@ -872,11 +894,12 @@ func (sc *scanner) checkName(start int) {
 	if !ok {
 		return
 	}
-	if sc.text[start-1] != '@' {
+	if sc.text[start-1] != '@' && !sc.tolerates(RuleSIPDomainUser) {
 		sc.add(RuleSIPDomainUser, start, 0,
 			"a Twilio SIP domain needs a user before it; write sip:user@domain")
 	}
-	if edge != "" && !equalFold(edge, "us1") && !equalFold(edge, "us1-ix") {
+	if edge != "" && !equalFold(edge, "us1") && !equalFold(edge, "us1-ix") &&
+		!sc.tolerates(RuleSIPDomainEdge) {
 		sc.add(RuleSIPDomainEdge, start+len(host)-len(twilioDomain)-len(edge), len(edge),
 			"a Twilio SIP domain cannot have this region or edge; write NAME.sip.twilio.com")
 	}
@@ -924,7 +947,7 @@ func (sc *scanner) readPort() {
 }
 
 // readParams reads the parameters, up to the end. If dial is set, it does not look for repeats in a
-// URI that is too long: the cost of the refusal would grow with the length.
+// URI that is refused as too long: the cost of the refusal would grow with the length.
 //
 //	uri-parameters = *( ";" uri-parameter )
 func (sc *scanner) readParams() {
@@ -933,7 +956,8 @@ func (sc *scanner) readParams() {
 		return
 	}
 	var names *nameSet
-	if strings.Contains(s[start:], ";") && (!sc.dial || len(s) <= maxBeforeHeaders) {
+	if strings.Contains(s[start:], ";") &&
+		(!sc.dial || len(s) <= maxBeforeHeaders || sc.tolerates(RuleSIPLength)) {
 		names = &nameSet{text: s, first: start}
 	}
 	for sc.pos < len(s) && !sc.isFull() {
@@ -1019,6 +1043,9 @@ func (sc *scanner) checkParam(name string, off int) {
 		sc.checkMaddr(off)
 		return
 	default:
+		return
+	}
+	if sc.tolerates(rule) {
 		return
 	}
 	if strings.Contains(value, "&") {
@@ -1143,7 +1170,7 @@ func (sc *scanner) readHeader() {
 		c, width := decodeAt(s, badName)
 		sc.add(RuleHeaderName, badName, width, "the name of a header contains "+describe(c)+
 			"; use letters, digits and - . ! * _ + ' ~")
-	case sc.dial && !isSent(name):
+	case sc.dial && !isSent(name) && !sc.tolerates(RuleHeaderAllowed):
 		sc.add(RuleHeaderAllowed, start, len(name), sc.notSent(name))
 	case sc.dial && badValue >= 0:
 		c, _ := decodeAt(s, badValue)
@@ -1292,14 +1319,15 @@ func rawFields(s string, from, to int, separator byte) (fields []rawField) {
 	return fields
 }
 
-// warnSIP returns the warnings of s, a SIP URI that Twilio dials.
+// warnSIP returns the warnings of s, an accepted SIP URI. What it breaks was tolerated.
 func warnSIP(s string) []*Problem {
-	sc := scanner{text: s}
+	sc := scanner{text: s, pos: sipScheme(s), most: maxText, dial: true}
+	sc.scan()
 	if sipScheme(s) == len("sips:") {
 		sc.add(RuleSIPSRewritten, 0, len("sips:"), "Twilio sends sips: as sip: with "+
 			"transport=tls; add secure=true to encrypt the media too")
 	}
-	start, query := findParts(s, sipScheme(s), true)
+	start, query := findParts(s, sipScheme(s), maxText)
 	end := find(s[:query], start, ';')
 	isDomain := sc.warnHost(start, s[start:end])
 	params := rawFields(s, min(end+1, query), query, ';')
@@ -1417,7 +1445,7 @@ func suggestSIP(s string) string {
 	}
 	tail := strings.TrimPrefix(s[scheme:], "//")
 	s = s[:scheme] + tail[sipScheme(tail):]
-	host, query := findParts(s, scheme, false)
+	host, query := findParts(s, scheme, len(s))
 	end := findAny(s[:query], host, ";&")
 	params, headers, ok := sortParams(s[end:query])
 	if !ok {

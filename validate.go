@@ -322,6 +322,15 @@ type Parser struct {
 
 	// Destinations says which phone numbers may be called. The zero Destinations allows every one.
 	Destinations Destinations
+
+	// Tolerate lists rules that are not refused. It is for the day when Twilio has changed one and
+	// no release of this package knows it yet. Only a rule that [Rule.Tolerable] reports has an
+	// effect here, and even then the rest of the value must be right: a header that Twilio leaves
+	// out is accepted, but not with a line end in its value. What is tolerated is among the
+	// warnings of the result.
+	//
+	// [SIPURI.To] tolerates nothing: give the parser the String of the SIPURI instead.
+	Tolerate []Rule
 }
 
 // ParseFrom parses s as a From, with the zero [Parser].
@@ -382,13 +391,17 @@ func (p Parser) ParseTo(s string) (To, error) {
 // checks the syntax of To first. An accepted pair allocates only where [Parser.ParseTo] says.
 func (p Parser) Parse(r Request) (Call, error) {
 	to, from := p.checkTo(r.To), p.checkFromBeside(r.From, r.To)
-	if from == nil && to == nil && isPhone(r.To) && r.From == r.To {
-		to = one(newProblem(RuleSameParty, 0, len(r.To),
-			"this is the same phone number as From; call another number"))
+	if from == nil && to == nil && !RuleSameParty.isTolerated(p.Tolerate) {
+		to = one(checkSameParty(r.From, r.To))
 	}
 	if from == nil && to == nil {
 		return Call{From{r.From}, To{r.To}}, nil
 	}
+	return Call{}, p.refusePair(r, to, from)
+}
+
+// refusePair returns the error about the problems of the two parameters.
+func (p Parser) refusePair(r Request, to []*Problem, from *Problem) error {
 	fixPairTo := func(s string) (string, bool) {
 		fix, ok := p.fixTo(s)
 		if !ok || fix == r.From {
@@ -407,7 +420,7 @@ func (p Parser) Parse(r Request) (Call, error) {
 			return from != beside && p.checkFromBeside(from, beside) == nil
 		})
 	}
-	return Call{}, &Error{append(
+	return &Error{append(
 		complete(to, ParamTo, newSubject(r.To, fixPairTo)),
 		complete(one(from), ParamFrom, newSubject(r.From, fixPairFrom))...,
 	)}
@@ -493,7 +506,7 @@ func splitSource(s string) (SIPURI, []*Problem) {
 		return SIPURI{}, one(newProblem(RuleSourceDomain, maxURI, len(s)-maxURI,
 			"the URI is longer than 1278 bytes; shorten it").assumed())
 	}
-	sc := scanner{text: s, pos: sipScheme(s)}
+	sc := scanner{text: s, pos: sipScheme(s), most: maxText}
 	sc.scan()
 	for _, p := range sc.found {
 		if p.Rule == RuleSIPUser && p.Len > 0 {
@@ -650,20 +663,29 @@ func (r Request) LogValue() slog.Value {
 	)
 }
 
-// Warnings returns the warnings of To and of From, and those of the pair, which are about From; nil
-// if there are none. See [To.Warnings].
+// Warnings returns the warnings of To, of From and of the pair; nil if there are none. See
+// [To.Warnings].
 func (c Call) Warnings() []*Problem {
 	var from []*Problem // in order of offset
-	switch to := c.to.Kind(); {
-	case to == KindPhone && numberType(c.from.text) == phonenumbers.TOLL_FREE:
+	kind := c.to.Kind()
+	if kind == KindPhone || kind == KindEmergency {
+		from = one(checkWithheld(c.from.text))
+	}
+	switch {
+	case kind == KindPhone && numberType(c.from.text) == phonenumbers.TOLL_FREE:
 		from = append(from, newProblem(RuleFromTollFree, 0, len(c.from.text),
 			"Twilio advises against a toll-free number as the caller; use another one"))
-	case to == KindSIP && c.from.Kind() == KindClient:
+	case kind == KindSIP && c.from.Kind() == KindClient:
 		from = append(from, newProblem(RuleFromClient, 0, len(c.from.text),
 			"nothing says whether Twilio takes a client as the caller of a SIP URI; try it first"))
 	}
 	from = append(from, warnClient(c.from.text)...)
-	return append(c.to.Warnings(), complete(from, ParamFrom, newSubject(c.from.text, nil))...)
+	to := one(checkSameParty(c.from.text, c.to.text)) // if it was tolerated
+	return slices.Concat(
+		c.to.Warnings(),
+		complete(to, ParamTo, newSubject(c.to.text, nil)),
+		complete(from, ParamFrom, newSubject(c.from.text, nil)),
+	)
 }
 
 // From returns the checked caller.
@@ -701,7 +723,7 @@ func (c Call) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON parses the from and to of a JSON object as [Request.Parse] does, and sets c to the
 // result. A field that is missing is empty; if both are, it sets c to the zero Call. It may refuse
-// what a [Parser] accepted at the level Shape or with Emergency.
+// what a [Parser] accepted at the level Shape, with Emergency or with Tolerate.
 //
 // An error is an [*Error], or says that data is not such an object. It holds no personal data. On
 // an error, c is unchanged. A JSON null does nothing, as with other types.
@@ -834,8 +856,9 @@ func (t To) Client() (name string, params []Field, ok bool) {
 }
 
 // Warnings returns what Twilio accepts in t and a person should know, at most 16 and in order of
-// offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports, with no
-// code and no fix. They are worked out when asked for; a phone number costs two metadata lookups.
+// offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports, without
+// a code, and of rules that the parser tolerated (see [Parser.Tolerate]); none has a fix. They are
+// worked out when asked for; a phone number costs two metadata lookups.
 func (t To) Warnings() []*Problem {
 	var found []*Problem
 	switch t.Kind() {
@@ -851,6 +874,7 @@ func (t To) Warnings() []*Problem {
 
 // warnNumber returns the warnings of s, an accepted phone number in To.
 func warnNumber(s string) (found []*Problem) {
+	found = one(checkWithheld(s)) // if it was tolerated
 	if !isAssigned(s) {
 		found = append(found, newProblem(RulePhoneUnassigned, 0, len(s), "the metadata "+
 			MetadataVersion()+" does not list this number as assigned; check its digits"))
@@ -915,8 +939,8 @@ func (t To) AppendText(b []byte) ([]byte, error) { return append(b, t.text...), 
 func (t To) MarshalText() ([]byte, error) { return []byte(t.text), nil }
 
 // UnmarshalText parses text with [ParseTo] and sets t to the result. An empty text sets t to the
-// zero To. It may refuse what a [Parser] accepted at the level Shape or with Emergency. On an
-// error, t is unchanged.
+// zero To. It may refuse what a [Parser] accepted at the level Shape, with Emergency or with
+// Tolerate. On an error, t is unchanged.
 func (t *To) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*t = To{}
@@ -940,7 +964,8 @@ func (t To) LogValue() slog.Value { return slog.StringValue(t.Redacted()) }
 // text; its messages speak of the parts of u.
 func (u SIPURI) To() (To, error) {
 	text := u.String()
-	sc := scanner{text: text, pos: sipScheme(text), dial: true, built: true}
+	var sc scanner
+	sc.text, sc.pos, sc.most, sc.dial, sc.built = text, sipScheme(text), maxURI, true, true
 	sc.scan()
 	if sc.found != nil {
 		return To{}, &Error{complete(sc.found, ParamTo, newSubject(text, Parser{}.fixTo))}
@@ -997,7 +1022,7 @@ func checkFrom(s string) *Problem {
 }
 
 // checkFromBeside checks from beside to, which need not be accepted.
-func (p Parser) checkFromBeside(from, to string) *Problem {
+func (p *Parser) checkFromBeside(from, to string) *Problem {
 	problem := checkFrom(from)
 	if mayBeWrapped(to) {
 		to, _ = unwrap(to)
@@ -1021,8 +1046,17 @@ func (p Parser) checkFromBeside(from, to string) *Problem {
 		"To is a phone number but From is not; use one here too")
 }
 
+// checkSameParty checks a pair of accepted values.
+func checkSameParty(from, to string) *Problem {
+	if from != to || !isPhone(to) {
+		return nil
+	}
+	return newProblem(RuleSameParty, 0, len(to),
+		"this is the same phone number as From; call another number")
+}
+
 // checkTo checks s as a To.
-func (p Parser) checkTo(s string) []*Problem {
+func (p *Parser) checkTo(s string) []*Problem {
 	if s == "" {
 		return one(newProblem(RuleToRequired, 0, 0,
 			"the value is empty; use a phone number, a client identity or a SIP URI"))
@@ -1035,9 +1069,7 @@ func (p Parser) checkTo(s string) []*Problem {
 	scheme := sipScheme(s)
 	switch {
 	case scheme > 0:
-		sc := scanner{text: s, pos: scheme, dial: true}
-		sc.scan()
-		return sc.found
+		return p.checkSIP(s, scheme)
 	case isEmergency(s):
 		if p.Emergency {
 			return nil
@@ -1063,6 +1095,17 @@ func (p Parser) checkTo(s string) []*Problem {
 			"this does not start with sip:, sips: or client:; put one in front of the address"))
 	}
 	return one(refuseWithoutPlus(s))
+}
+
+// checkSIP checks s, whose SIP scheme has the given length.
+func (p *Parser) checkSIP(s string, scheme int) []*Problem {
+	var sc scanner // set field by field, as a literal is built and copied, which takes 8 ns
+	sc.text, sc.pos, sc.most, sc.dial, sc.tolerate = s, scheme, maxURI, true, p.Tolerate
+	if len(s) > maxURI && (sc.tolerates(RuleSIPLength) || sc.tolerates(RuleHeaderLength)) {
+		sc.most = maxText
+	}
+	sc.scan()
+	return sc.found
 }
 
 // hasAt reports whether s has an @.
@@ -1410,10 +1453,9 @@ func refuseZero(s string) *Problem {
 // needs a metadata lookup. phonenumbers.Parse drops a trunk 0 silently, so its result is written
 // out again and compared; it keeps the 0 before an emergency number. No other trunk prefix is
 // looked for. Parse takes some 6 µs, the remembered lengths 5 ns.
-func (p Parser) checkNumber(s string) *Problem {
-	if word := withheldWord(s); word != "" {
-		return newProblem(RulePhoneWithheld, 0, len(s),
-			"this number stands for a withheld caller ID ("+word+"); use a real phone number")
+func (p *Parser) checkNumber(s string) *Problem {
+	if problem := checkWithheld(s); problem != nil && !RulePhoneWithheld.isTolerated(p.Tolerate) {
+		return problem
 	}
 	if p.Numbers < Possible {
 		return nil
@@ -1514,6 +1556,16 @@ func parseNumber(s string) (n *phonenumbers.PhoneNumber, e164 string) {
 func isAssigned(s string) bool {
 	n, e164 := parseNumber(s)
 	return n != nil && e164 == s && phonenumbers.IsValidNumber(n)
+}
+
+// checkWithheld refuses s if Twilio uses it in place of a withheld caller ID.
+func checkWithheld(s string) *Problem {
+	word := withheldWord(s)
+	if word == "" {
+		return nil
+	}
+	return newProblem(RulePhoneWithheld, 0, len(s),
+		"this number stands for a withheld caller ID ("+word+"); use a real phone number")
 }
 
 // withheldWord returns the word that the digits of s spell on a keypad, if Twilio uses s in place
@@ -1718,7 +1770,7 @@ func suggestNumbers(s string) []string {
 			_, number = parseNumber(number)
 			isGuess = true
 		}
-		if !isGuess || (Parser{}).checkTo(number) == nil {
+		if !isGuess || (&Parser{}).checkTo(number) == nil {
 			candidates = append(candidates, number)
 		}
 	}
@@ -1743,7 +1795,7 @@ func internationalPrefix(digits string) int {
 	case strings.HasPrefix(digits, "00"):
 		return len("00")
 	case strings.HasPrefix(digits, "011") && len(digits) <= len("011")+maxDigits &&
-		(Parser{Numbers: Assigned}).checkTo("+"+digits[len("011"):]) == nil:
+		(&Parser{Numbers: Assigned}).checkTo("+"+digits[len("011"):]) == nil:
 		return len("011")
 	}
 	return 0

@@ -63,8 +63,12 @@ import (
 //     the package comment: FuzzSIPURI, TestSIPURIAgrees, TestDivergences
 //   - Lengths: a number is as possible as the metadata says, for every calling code and number of
 //     digits: TestEveryCallingCode
-//   - Warnings: a warning is about what is accepted, its rule refuses nothing, and asking for it
-//     changes nothing: FuzzParse, TestWarnings
+//   - Warnings: a warning is about what is accepted, its rule refuses nothing or is tolerated, and
+//     asking for it changes nothing: FuzzParse, TestWarnings
+//   - Tolerance: what a parser tolerates is what the zero Parser refuses by the tolerated rules
+//     alone, and among the warnings; a rule that cannot be tolerated is refused as ever; a SIP URI
+//     that is accepted is one by the grammar, and has no control character: FuzzParse,
+//     TestProblemsAtEveryByte, TestTolerate
 //   - Destinations: the longest prefix of the list that fits a number decides, at every level; what
 //     is not a phone number, and every number beside the zero list, is allowed:
 //     FuzzDestinations, TestDestinationsAgree
@@ -149,6 +153,20 @@ func spans(t testing.TB, err error) []string {
 func errFrom(s string) error { _, err := callparams.ParseFrom(s); return err }
 func errTo(s string) error   { _, err := callparams.ParseTo(s); return err }
 func errURI(s string) error  { _, err := callparams.ParseSIPURI(s); return err }
+
+// tolerable lists the rules that a parser can tolerate.
+var tolerable = slices.Collect(func(yield func(callparams.Rule) bool) {
+	for rule := range callparams.Rules() {
+		if rule.Tolerable() && !yield(rule) {
+			return
+		}
+	}
+})
+
+func errTolerant(s string) error {
+	_, err := callparams.Parser{Tolerate: tolerable}.ParseTo(s)
+	return err
+}
 
 func errShape(s string) error {
 	_, err := callparams.Parser{Numbers: callparams.Shape}.ParseTo(s)
@@ -431,6 +449,7 @@ func requireParse(t *testing.T, from, to string) {
 		require.True(t, tos[i] || !tos[i+1], "Levels: a higher level accepts more")
 		require.True(t, calls[i] || !calls[i+1], "Levels: a higher level accepts more")
 	}
+	requireTolerance(t, r)
 	requireMask(t, from)
 	requireMask(t, to)
 	requireMove(t, r)
@@ -462,6 +481,7 @@ func requireProblems(
 // and with the problems of a plain reader, on the seeds and on each with one byte changed, added or
 // taken away.
 func TestPatternsAgree(t *testing.T) {
+	t.Parallel()
 	shape := callparams.Parser{Numbers: callparams.Shape}
 	for _, s := range seeds() {
 		for m := range mutations(s[:min(len(s), 24)]) {
@@ -1090,9 +1110,9 @@ func requireTo(t *testing.T, p callparams.Parser, s string) (ok bool) {
 	require.Equal(t, to.Kind() == callparams.KindSIP, isSIP)
 	require.Equal(t, to.Kind() == callparams.KindClient, isClient)
 	if isSIP {
-		requireRebuilt(t, uri)
+		requireRebuilt(t, p, uri)
 	}
-	if p.Numbers == callparams.Possible && !p.Emergency {
+	if p.Numbers == callparams.Possible && !p.Emergency && p.Tolerate == nil {
 		requireText(t, to, new(callparams.To))
 	}
 	return true
@@ -1261,7 +1281,7 @@ func requireRequest(t *testing.T, p callparams.Parser, r callparams.Request) (ok
 		all, own := warned(t, call.Warnings()), warned(t, to.Warnings())
 		require.True(t, slices.Equal(own, all[:len(own)]))
 		require.Equal(t, to, call.To())
-		if p.Numbers == callparams.Possible && !p.Emergency {
+		if p.Numbers == callparams.Possible && !p.Emergency && p.Tolerate == nil {
 			requireCallJSON(t, call)
 		}
 		return true
@@ -1648,6 +1668,7 @@ func TestEmergencyNumbers(t *testing.T) {
 // TestEveryCallingCode checks Lengths: every calling code, with every number of digits after it, is
 // as possible as the metadata says. Shape accepts a number that is refused for that.
 func TestEveryCallingCode(t *testing.T) {
+	t.Parallel()
 	shape := callparams.Parser{Numbers: callparams.Shape}
 	assigned := callparams.Parser{Numbers: callparams.Assigned}
 	for code := 1; code <= 999; code++ {
@@ -1781,9 +1802,13 @@ func TestWarnings(t *testing.T) {
 func warned(t testing.TB, list []*callparams.Problem) (texts []string) {
 	t.Helper()
 	for _, p := range list {
-		require.True(t, p.Rule.Warning(), p.Rule)
-		require.Zero(t, p.Code)
-		require.Equal(t, p.Rule.Basis(), p.Basis)
+		if p.Rule.Warning() {
+			require.Zero(t, p.Code)
+			require.Equal(t, p.Rule.Basis(), p.Basis)
+		} else {
+			require.True(t, p.Rule.Tolerable(), p.Rule)
+			require.Contains(t, p.Rule.Codes(), p.Code)
+		}
 		require.NotEmpty(t, p.Message)
 		require.LessOrEqual(t, p.Offset+p.Len, len(p.Value()))
 		_, ok := p.Fix()
@@ -1791,6 +1816,144 @@ func warned(t testing.TB, list []*callparams.Problem) (texts []string) {
 		texts = append(texts, fmt.Sprintf("%s %s %d+%d", p.Param, string(p.Rule), p.Offset, p.Len))
 	}
 	return texts
+}
+
+// ---- Tolerance ----
+
+// TestTolerate checks what a parser accepts that tolerates one rule, with its warnings.
+func TestTolerate(t *testing.T) {
+	const number, long = "+14155550100", "sip:bob@example.com?X-A="
+	c900 := strings.Repeat("c", 900)
+	for _, test := range []struct {
+		rule           callparams.Rule
+		from, to, want string
+	}{
+		{"header.allowed", number, "sip:bob@h?Subject=Hi%20you", "To header.allowed 10+7"},
+		{"header.allowed", number, "sip:bob@h?X-Twilio-A=1&Subject=a+b",
+			"To header.allowed 10+10, To header.allowed 23+7, To header.plus 32+1"},
+		{"header.allowed", number, "sip:bob@h?Subject=1%0d%0aX-A:1", "refused header.value 19+6"},
+		{"header.allowed", number, "sip:bob@h?Sub%3aject=1", "refused header.name 13+3"},
+		{"header.allowed", number, "sip:bob@h?Subject", "refused header.syntax 17+0"},
+		{"header.allowed", number, "sip:bob@10.0.0.1?Subject=1", "refused sip.private 8+8"},
+		{"header.length", number, long + c900 + "&X-B=" + c900, "To header.length 1043+786"},
+		{"header.length", number, long + c900 + "&X-B=" + c900 + "@",
+			"refused header.syntax 1829+1"},
+		{"header.length", number, long + c900 + "&X-B=" + c900 + "&Subject=1",
+			"refused header.allowed 1830+7"},
+		{"header.length", number, "sip:" + c900 + "@h?X-A=" + c900,
+			"refused sip.length 254+652"},
+		{"sip.length", number, "sip:bob@h;a=" + c900 + ";b=1", "To sip.length 254+662"},
+		{"sip.length", number, "sip:bob@h;a=" + c900 + ";A=1", "refused sip.param 913+1"},
+		{"sip.length", number, "sip:" + c900 + c900 + "@h?X-A=1", "To sip.length 254+1552"},
+		{"sip.length", number, "sip:" + c900 + "," + c900 + "@h", "refused sip.user 904+1"},
+		{"sip.length", number, "sip:" + strings.Repeat("c", 1<<16) + "@h",
+			"refused sip.length 65535+7"},
+		{"sip.private", number, "sip:bob@10.0.0.1", "To sip.private 8+8"},
+		{"sip.private", number, "sip:bob@LOCALHOST.", "To sip.private 8+10"},
+		{"sip.private", number, "sip:bob@h;maddr=127.0.0.1",
+			"To sip.maddr 10+15, To sip.private 16+9"},
+		{"sip.private", number, "sip:bob@h;maddr=a_b", "refused sip.param 16+3"},
+		{"sip.private", number, "sip:bob@10.0.0.256", "refused sip.host 8+10"},
+		{"sip.domain.user", number, "sip:a.sip.twilio.com", "To sip.domain.user 4+0"},
+		{"sip.domain.user", number, "sip:@a.sip.twilio.com", "refused sip.user 4+0"},
+		{"sip.domain.edge", number, "sip:bob@a.sip.ie1.twilio.com",
+			"To sip.domain.edge 14+3, To sip.domain.region 14+3"},
+		{"sip.domain.edge", number, "sip:a.sip.ie1.twilio.com", "refused sip.domain.user 4+0"},
+		{"sip.transport", number, "sip:bob@h;transport=sctp", "To sip.transport 20+4"},
+		{"sip.transport", number, "sip:bob@h;transport=", "refused sip.param 20+0"},
+		{"sip.transport", number, "sip:bob@h;transport=%00", "refused sip.param 20+3"},
+		{"sip.secure", number, "sip:bob@h;secure=srtp;transport=udp", "To sip.secure 17+4"},
+		{"sip.password", number, "sip:bob:secret@example.com", "To sip.password 7+7"},
+		{"sip.password", number, "sip:bob:@example.com", "To sip.password 7+1"},
+		{"sip.password", number, "sip:bob:a@b@example.com", "refused sip.host 11+1"},
+		{"sip.password", number, "sip:bob:a%0d%0a@h", "refused sip.password 9+6"},
+		{"sip.password", number, "sip:bob:a\"@h", "refused sip.password 9+1"},
+		// These hosts are not the ones that a reader sees, and these schemes stand twice.
+		{"sip.password", number, "sip:pbx:5060;a=1@h", "refused sip.password 7+9"},
+		{"sip.password", number, "sip:sip:bob@h", "refused sip.password 7+4"},
+		{"same.party", number, number, "To same.party 0+12"},
+		{"same.party", "+1415555010", "+1415555010",
+			"refused phone.length 1+10, From phone.length 1+10"},
+		{"phone.withheld", number, "+86282452253",
+			"To phone.withheld 0+12, To phone.unassigned 0+12"},
+		{"phone.withheld", "+86282452253", "+14155552671", "From phone.withheld 0+12"},
+		{"phone.withheld", "+86282452253", "sip:bob@h", ""},
+		{"phone.withheld", number, "+2562533", "refused phone.length 1+7"},
+		// No other rule can be tolerated.
+		{"phone.length", number, "+1415555", "refused phone.length 1+7"},
+		{"from.user", "alice@h", "sip:bob@h", "refused From from.user 5+2"},
+		{"header.value", number, "sip:bob@h?X-A=%0d", "refused header.value 14+3"},
+		{"phone.emergency", number, "911", "refused phone.emergency 0+3"},
+		{"sip.tnx", number, "sip:bob@h;tnx=1", "To sip.tnx 10+5"},
+		{"", number, "sip:bob@h?Subject=1", "refused header.allowed 10+7"},
+	} {
+		p := callparams.Parser{Tolerate: []callparams.Rule{"", test.rule}}
+		call, err := p.Parse(callparams.Request{From: test.from, To: test.to})
+		got := strings.Join(warned(t, call.Warnings()), ", ")
+		if err != nil {
+			got = "refused " + strings.TrimPrefix(strings.Join(spans(t, err), ", "), "To ")
+		}
+		assert.Equal(t, test.want, got, "%v: %.60s %.60s", string(test.rule), test.from, test.to)
+	}
+	shape := callparams.Parser{Numbers: callparams.Shape, Tolerate: tolerable}
+	to, err := shape.ParseTo("+2562533")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"To phone.withheld 0+8", "To phone.unassigned 0+8"},
+		warned(t, to.Warnings()))
+	uri := callparams.SIPURI{User: "bob", Host: "h"}.WithHeader("Subject", "a & b\r\nX-A: 1")
+	_, err = shape.ParseTo(uri.String())
+	assert.Equal(t, []string{"To header.value 29+6"}, spans(t, err))
+}
+
+// requireTolerance requires Tolerance of r.
+func requireTolerance(t *testing.T, r callparams.Request) {
+	const longest = 254 + 1 + 1023 // a longer URI is not read to its end by the zero Parser
+	_, err := r.Parse()
+	refused := problemList(t, err)
+	parsers := []callparams.Parser{{Tolerate: tolerable}}
+	if len(refused) > 0 {
+		parsers = append(parsers, callparams.Parser{Tolerate: []callparams.Rule{refused[0].Rule}})
+	}
+	for _, p := range parsers {
+		requireTo(t, p, r.To)
+		if !requireRequest(t, p, r) {
+			continue
+		}
+		call, _ := p.Parse(r)
+		tolerated := slices.DeleteFunc(call.Warnings(), func(w *callparams.Problem) bool {
+			return w.Rule.Warning()
+		})
+		if len(r.To) <= longest && len(call.Warnings()) < 16 {
+			require.Equal(t, refProblemsOf(err), refProblemsOf(errorOf(tolerated)))
+		}
+		for _, w := range tolerated {
+			require.Contains(t, p.Tolerate, w.Rule)
+		}
+		if uri, ok := call.To().SIPURI(); ok {
+			require.NoError(t, errURI(r.To))
+			parts := uri.User + uri.Password + uri.Host
+			for _, f := range slices.Concat(uri.Params, uri.Headers) {
+				parts += f.Name + f.Value
+			}
+			require.NotRegexp(t, controlPattern, parts)
+		}
+	}
+	var others []callparams.Rule
+	for rule := range callparams.Rules() {
+		if !rule.Tolerable() {
+			others = append(others, rule)
+		}
+	}
+	_, othersErr := callparams.Parser{Tolerate: others}.Parse(r)
+	require.Equal(t, refProblemsOf(err), refProblemsOf(othersErr))
+}
+
+// errorOf returns the error of problems, or nil if there are none.
+func errorOf(list []*callparams.Problem) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return &callparams.Error{Problems: list}
 }
 
 // ---- Destinations ----
@@ -2209,6 +2372,9 @@ func TestRuleTable(t *testing.T) {
 			fmt.Fprint(&got, " ", int(code))
 		}
 		fmt.Fprint(&got, " ", rule.Basis())
+		if rule.Tolerable() {
+			fmt.Fprint(&got, " tolerable")
+		}
 	}
 	assert.Equal(t, `
 from.required 21213 documented
@@ -2226,31 +2392,31 @@ phone.plus 21212 21211 documented
 phone.zero 21212 21211 documented
 phone.char 21212 21211 documented
 phone.length 21212 21211 documented
-phone.withheld 21212 21211 assumed
+phone.withheld 21212 21211 assumed tolerable
 phone.country 21212 21211 assumed
 phone.trunk 21212 21211 assumed
 phone.assigned 21212 21211 assumed
 phone.destination 21215 configured
-same.party 21211 documented
+same.party 21211 documented tolerable
 client.length 21212 21211 documented
 client.char 21212 21211 documented
 client.params 21212 21211 documented
 sip.user 21211 assumed
-sip.password 21211 assumed
+sip.password 21211 assumed tolerable
 sip.host 21211 documented
 sip.port 21211 documented
 sip.param 21211 documented
-sip.transport 32114 documented
-sip.secure 32114 documented
-sip.private 13254 documented
-sip.domain.user 32223 documented
-sip.domain.edge 32220 documented
-sip.length 21211 documented
-header.length 21227 documented
+sip.transport 32114 documented tolerable
+sip.secure 32114 documented tolerable
+sip.private 13254 documented tolerable
+sip.domain.user 32223 documented tolerable
+sip.domain.edge 32220 documented tolerable
+sip.length 21211 documented tolerable
+header.length 21227 documented tolerable
 header.syntax 32110 documented
 header.twiml 32110 observed
 header.name 21228 documented
-header.allowed 32113 documented
+header.allowed 32113 documented tolerable
 header.value 21229 documented
 source.domain 21212 21211 documented
 sips.rewritten documented
@@ -2273,6 +2439,7 @@ from.client assumed`, got.String())
 		assert.Equal(t, len(rule.Codes()) == 0, rule.Warning(), rule)
 	}
 	assert.False(t, callparams.Rule("no.such").Warning())
+	assert.False(t, callparams.Rule("no.such").Tolerable())
 }
 
 // TestRules checks that the README's table shows every rule with its codes, basis and summary.
@@ -2288,8 +2455,12 @@ func TestRules(t *testing.T) {
 			codes = []string{"warning"}
 		}
 		summary := strings.NewReplacer("|", `\|`, "&", "&amp;", "<", "&lt;").Replace(rule.Summary())
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n",
-			rule, strings.Join(codes, " "), rule.Basis(), summary)
+		mark := ""
+		if rule.Tolerable() {
+			mark = " *"
+		}
+		fmt.Fprintf(&table, "| `%s`%s | %s | %s | %s |\n",
+			rule, mark, strings.Join(codes, " "), rule.Basis(), summary)
 	}
 	for rule := range callparams.Rules() { // a loop may end early
 		assert.Equal(t, callparams.RuleFromRequired, rule)
@@ -2356,7 +2527,7 @@ func addMessages[In comparable, Out any](
 ) {
 	for _, v := range cases {
 		for _, level := range allLevels {
-			_, warnings, err := parse(callparams.Parser{Numbers: level}, v.Input)
+			_, warnings, err := parse(v.parserAt(t, level), v.Input)
 			addLines(lines, warnings)
 			addLines(lines, problemList(t, err))
 		}
@@ -2944,7 +3115,7 @@ func runVectors[In comparable, Out any](
 		t.Run(v.ID, func(t *testing.T) {
 			for _, level := range allLevels {
 				want := v.at(level)
-				got, warnings, err := parse(callparams.Parser{Numbers: level}, v.Input)
+				got, warnings, err := parse(v.parserAt(t, level), v.Input)
 				if want.Accept == nil {
 					assert.Equal(t, want.Problems, vectorProblems(t, err), level)
 				} else if assert.NoError(t, err, level) {
@@ -2961,7 +3132,7 @@ func vectorProblems(t *testing.T, err error) []vectorProblem {
 	t.Helper()
 	var list []vectorProblem
 	for _, p := range problemList(t, err) {
-		found := vectorProblem{vectorWarning: warningOf(p), Code: p.Code}
+		found := vectorProblem{vectorWarning: warningOf(p)}
 		if fix, ok := p.Fix(); ok {
 			found.Fix = (*vectorText)(&fix)
 		}
@@ -2983,7 +3154,7 @@ func vectorWarnings(t *testing.T, warnings []*callparams.Problem) (list []vector
 }
 
 func warningOf(p *callparams.Problem) vectorWarning {
-	return vectorWarning{p.Param, p.Rule, p.Basis.String(), p.Offset, p.Len}
+	return vectorWarning{p.Param, p.Rule, p.Code, p.Basis.String(), p.Offset, p.Len}
 }
 
 func TestLoadVectorsRefuses(t *testing.T) {
@@ -3011,13 +3182,15 @@ func TestLoadVectorsRefuses(t *testing.T) {
 			`"levels": {` + lower + `, "assigned": {` + accept + `}}`, "do not differ"},
 		{"level left out", "from", accept, `"levels": {` + lower + `}`, "assigned neither"},
 		{"rule without a case", "from", `"user.length"`, `"user.char"`, "length with code 21212"},
-		{"unknown field of a warning", "from", `"warnings": [{"param"`, `"warnings": [{"code"`,
+		{"unknown field of a warning", "from", `"warnings": [{"param"`, `"warnings": [{"fix"`,
 			"unknown field"},
 		{"warning of a refusal", "from", accept, `"problems": [{}], "warnings": [{}]`,
 			"but it refuses"},
 		{"empty warnings", "from", accept, accept + `, "warnings": []`, "leave the field out"},
 		{"warning without a case", "request", `"from.client"`, `"from.tollfree"`,
 			"warns with from.client"},
+		{"tolerance without a case", "to", `"tolerate": ["sip.secure"]`, `"tolerate": ["sip.tnx"]`,
+			"tolerates sip.secure"},
 		{"form without a case", "from", `"kind": "user"`, `"kind": "phone"`, "accepts From user"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -3051,6 +3224,11 @@ type vector[In comparable, Out any] struct {
 	Comment string `json:"comment"`
 	Source  string `json:"source"`
 	Input   In     `json:"input"`
+	Parser  struct {
+		Emergency    bool              `json:"emergency"`
+		Destinations string            `json:"destinations"`
+		Tolerate     []callparams.Rule `json:"tolerate"`
+	} `json:"parser"`
 	verdict[Out]
 	Levels *struct {
 		Shape    verdict[Out] `json:"shape"`
@@ -3076,16 +3254,16 @@ type verdict[Out any] struct {
 type vectorWarning struct {
 	Param  string          `json:"param"`
 	Rule   callparams.Rule `json:"rule"`
+	Code   callparams.Code `json:"code"`
 	Basis  string          `json:"basis"`
 	Offset int             `json:"offset"`
 	Length int             `json:"length"`
 }
 
-// A vectorProblem has what a warning has, and the code and the fix.
+// A vectorProblem has what a warning has, and the fix.
 type vectorProblem struct {
 	vectorWarning
-	Code callparams.Code `json:"code"`
-	Fix  *vectorText     `json:"fix"`
+	Fix *vectorText `json:"fix"`
 }
 
 type (
@@ -3174,6 +3352,7 @@ func loadVectors(fsys fs.FS) (corpus, error) {
 	seen := coverage{
 		ids: map[string]bool{}, forms: map[string]bool{},
 		refused: map[refusal]bool{}, warned: map[callparams.Rule]bool{},
+		tolerated: map[callparams.Rule]bool{},
 	}
 	err := errors.Join(
 		loadFile(fsys, "from", &c.from),
@@ -3244,6 +3423,8 @@ type coverage struct {
 	forms   map[string]bool
 	refused map[refusal]bool
 	warned  map[callparams.Rule]bool
+
+	tolerated map[callparams.Rule]bool
 }
 
 type refusal struct {
@@ -3261,9 +3442,14 @@ var (
 func cover[In comparable, Out any](
 	seen *coverage, cases []vector[In, Out], form func(Out) string,
 ) error {
-	inputs := map[In]string{}
+	type input struct {
+		value  In
+		parser string
+	}
+	inputs := map[input]string{}
 	for _, v := range cases {
-		switch other, again := inputs[v.Input]; {
+		in := input{v.Input, fmt.Sprint(v.Parser)}
+		switch other, again := inputs[in]; {
 		case !idPattern.MatchString(v.ID):
 			return fmt.Errorf("%q is not an id", v.ID)
 		case seen.ids[v.ID]:
@@ -3281,7 +3467,10 @@ func cover[In comparable, Out any](
 			return fmt.Errorf("%s has levels that do not differ", v.ID)
 		}
 		seen.ids[v.ID] = true
-		inputs[v.Input] = v.ID
+		inputs[in] = v.ID
+		for _, rule := range v.Parser.Tolerate {
+			seen.tolerated[rule] = true
+		}
 		for _, level := range allLevels {
 			want := v.at(level)
 			if (want.Accept == nil) == (len(want.Problems) == 0) {
@@ -3308,21 +3497,25 @@ func cover[In comparable, Out any](
 }
 
 // missing refuses a corpus without a refusal for each code of each rule, without a warning of each
-// rule that only warns, or without each form accepted.
+// rule that only warns, without a parser that tolerates each rule that can be tolerated, or without
+// each form accepted.
 func (seen coverage) missing() error {
 	for rule := range callparams.Rules() {
 		if rule.Warning() && !seen.warned[rule] {
 			return fmt.Errorf("no case warns with %s", string(rule))
 		}
+		if rule.Tolerable() && !(seen.tolerated[rule] && seen.warned[rule]) {
+			return fmt.Errorf("no case tolerates %s", string(rule))
+		}
 		for _, code := range rule.Codes() {
-			// The cases are for a parser without a list of destinations.
-			if !seen.refused[refusal{rule, code}] && rule.Basis() != callparams.Configured {
+			if !seen.refused[refusal{rule, code}] {
 				return fmt.Errorf("no case is refused by %s with code %d", string(rule), int(code))
 			}
 		}
 	}
 	for _, form := range []string{
 		"From phone", "From client", "From user", "To phone", "To client", "To sip",
+		"To emergency", "phone calls emergency",
 		"phone calls phone", "phone calls client", "phone calls sip",
 		"client calls client", "client calls sip", "user calls client", "user calls sip",
 		"moved", "SIPURI",
@@ -3345,6 +3538,17 @@ func (v vector[In, Out]) at(level callparams.NumberCheck) verdict[Out] {
 		return v.Levels.Possible
 	}
 	return v.Levels.Assigned
+}
+
+// parserAt returns the parser that v asks for, at level.
+func (v vector[In, Out]) parserAt(t testing.TB, level callparams.NumberCheck) callparams.Parser {
+	p := callparams.Parser{
+		Numbers: level, Emergency: v.Parser.Emergency, Tolerate: v.Parser.Tolerate,
+	}
+	if v.Parser.Destinations != "" {
+		require.NoError(t, p.Destinations.UnmarshalText([]byte(v.Parser.Destinations)))
+	}
+	return p
 }
 
 // A parseFunc returns the parts and the warnings of what it accepts.
@@ -3648,6 +3852,22 @@ func ExampleDestinations_Allow() {
 }
 
 // To call an emergency number, a program must ask for it.
+func ExampleParser_tolerate() {
+	// Twilio leaves this header out of the call, as far as this release knows.
+	r := callparams.Request{From: "+14155550100", To: "sip:bob@example.com?Subject=Hello"}
+	fmt.Println(errors.Is(r.Validate(), callparams.RuleHeaderAllowed))
+	p := callparams.Parser{Tolerate: []callparams.Rule{callparams.RuleHeaderAllowed}}
+	call, err := p.Parse(r)
+	fmt.Println(err)
+	for _, warning := range call.Warnings() {
+		fmt.Println(warning.Rule)
+	}
+	// Output:
+	// true
+	// <nil>
+	// header.allowed
+}
+
 func ExampleParser_emergency() {
 	r := callparams.Request{From: "+14155550100", To: "911"}
 	fmt.Println(errors.Is(r.Validate(), callparams.RulePhoneEmergency))
