@@ -2,18 +2,23 @@
 //
 //	go run ./examples/check -from '+14155552671' -to 'sip:destination@host?X-Account=42'
 //
-// If both values are accepted, it prints their parts, decoded. If not, it prints every problem,
-// with carets under the bytes in question. A problem also shows a corrected value if there is
-// exactly one candidate.
+// If both values are accepted, it prints their parts, decoded, and what a person should know, as
+// warnings. If not, it prints every problem, with carets under the bytes in question, and a corrected
+// value if there is exactly one candidate.
 //
 // Check does not contact Twilio. Twilio can still refuse a call that check accepts, for example
 // because the account does not own From.
 //
 // It prints both values in the clear: use it in your own terminal and keep its output out of logs.
-// A service can log the errors of the package instead, which do not contain personal data.
+// The values appear as quoted Go strings: characters other than printable ASCII are written as
+// escapes, such as \n, \x00 or \u00e9. A service can log the errors of the package instead, which do
+// not contain personal data.
+//
+// A word after each rule says how sure it is. The rule is "documented" on Twilio's pages, "observed"
+// in Twilio's answers, or "assumed" where Twilio does not say; or "configured" with -destinations.
 //
 // The exit code is 0 if the values are accepted, 1 if they are refused, and 2 if the flags are
-// wrong.
+// wrong. A warning changes it only with -strict.
 package main
 
 import (
@@ -40,6 +45,9 @@ func main() {
 	flag.TextVar(&parser.Numbers, "numbers", callparams.Possible,
 		"check phone numbers at this `level`: shape, possible or assigned")
 	flag.BoolVar(&parser.Emergency, "emergency", false, "accept emergency numbers")
+	var every callparams.Destinations
+	flag.TextVar(&parser.Destinations, "destinations", every,
+		"the `prefixes` of phone numbers that To may have, such as \"+1 !+1900\"; + is every number")
 	strict := flag.Bool("strict", false, "refuse what has a warning")
 	flag.Parse()
 	switch {
@@ -73,10 +81,9 @@ func usage() {
 	fmt.Fprint(flag.CommandLine.Output(), `usage: check -from FROM -to TO [flags]
 
 Check shows whether the From and To of an outbound call pass the checks of package
-callparams. If both values are accepted, it prints their parts, decoded. If not, it
-prints every problem, with carets under the bytes in question. A problem also shows a
-corrected value if there is exactly one candidate. Of accepted values it also prints
-what a person should know, as warnings.
+callparams. If both values are accepted, it prints their parts, decoded, and what a
+person should know, as warnings. If not, it prints every problem, with carets under the
+bytes in question, and a corrected value if there is exactly one candidate.
 
 Check does not contact Twilio. Twilio can still refuse a call that check accepts, for
 example because the account does not own From.
@@ -87,7 +94,8 @@ are written as escapes, such as \n, \x00 or \u00e9. A service can log the errors
 package instead, which do not contain personal data.
 
 A word after each rule says how sure it is. The rule is "documented" on Twilio's pages,
-"observed" in Twilio's answers, or "assumed" where Twilio does not say.
+"observed" in Twilio's answers, or "assumed" where Twilio does not say; or "configured"
+with -destinations.
 
 The exit code is 0 if the values are accepted, 1 if they are refused, and 2 if the flags
 are wrong. A warning changes it only with -strict.
@@ -141,13 +149,28 @@ func (r *result) printText() {
 		r.printRefused()
 		return
 	}
-	fmt.Printf("accepted (phone numbers checked at level %v)\n", r.parser.Numbers)
+	fmt.Println("accepted" + r.numberCheck())
 	printFrom(r.call.From())
 	printTo(r.call.To())
 	for _, p := range r.call.Warnings() {
 		fmt.Print("\nWarning:")
 		printProblem(p)
 	}
+}
+
+// numberCheck says how the phone numbers of an accepted call were checked. Beside other destinations,
+// only their shape counts.
+func (r *result) numberCheck() string {
+	switch r.call.To().Kind() {
+	case callparams.KindPhone, callparams.KindEmergency:
+	default:
+		return ""
+	}
+	text := " (number check: " + r.parser.Numbers.String()
+	if r.parser.Numbers > callparams.Shape {
+		text += ", metadata " + callparams.MetadataVersion()
+	}
+	return text + ")"
 }
 
 func printFrom(from callparams.From) {
@@ -200,8 +223,11 @@ func (r *result) printRefused() {
 		fmt.Printf("refused for %d problems; the first is Twilio's error %d\n",
 			len(problems), r.refused.Code())
 	}
-	for _, p := range problems {
+	for i, p := range problems {
 		printProblem(p)
+		if i+1 == len(problems) || problems[i+1].Param != p.Param {
+			printFix(p)
+		}
 	}
 	if moved, err := r.request.MoveSourceDomain(); err == nil && moved != r.request {
 		fmt.Println("\nUse -move-domain to move the domain of From into a header of To.")
@@ -215,7 +241,6 @@ func (r *result) printRefused() {
 //	  the caller address is not a user name
 //	  code    21212
 //	  rule    from.user (documented)
-//	  fix     "+1234"
 //	  page    https://www.twilio.com/docs/errors/21212
 func printProblem(p *callparams.Problem) {
 	value, carets := underline(p.Value(), p.Offset, p.Len)
@@ -226,11 +251,15 @@ func printProblem(p *callparams.Problem) {
 		fmt.Printf("  code    %d\n", p.Code)
 	}
 	fmt.Printf("  rule    %s (%v)\n", p.Rule, p.Basis)
-	if fix, ok := p.Fix(); ok {
-		fmt.Printf("  fix     %+q\n", fix)
-	}
 	if p.Code != 0 {
 		fmt.Printf("  page    %s\n", p.Code.DocsURL())
+	}
+}
+
+// printFix prints the corrected value, if there is one. It is the same for all problems of a value.
+func printFix(p *callparams.Problem) {
+	if fix, ok := p.Fix(); ok {
+		fmt.Printf("\nInstead of this %s, write %+q\n", p.Param, fix)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestText(t *testing.T) {
 			"-from", "+14155552671",
 			"-to", "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com",
 		}, 0, `
-accepted (phone numbers checked at level possible)
+accepted
 
 From "+14155552671"
   kind    phone
@@ -85,7 +85,7 @@ To "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
 			"-from", "client:alice",
 			"-to", "sips:al%69ce@[2001:db8::1]:5061;transport=tls;lr?X-A=50%25&X-B=",
 		}, 0, `
-accepted (phone numbers checked at level possible)
+accepted
 
 From "client:alice"
   kind    client
@@ -124,7 +124,7 @@ From "client:alice"
 			"-from", "alice",
 			"-to", "client:bob?k=%1b%5b2J",
 		}, 0, `
-accepted (phone numbers checked at level possible)
+accepted
 
 From "alice"
   kind    user
@@ -140,7 +140,7 @@ To "client:bob?k=%1b%5b2J"
 			"-from", "+123456789",
 			"-to", "+14155552671",
 		}, 0, `
-accepted (phone numbers checked at level shape)
+accepted (number check: shape)
 
 From "+123456789"
   kind    phone
@@ -153,7 +153,7 @@ To "+14155552671"
 			"-from", "alice",
 			"-to", "sip:bob@h;edge=paris",
 		}, 0, `
-accepted (phone numbers checked at level possible)
+accepted
 
 From "alice"
   kind    user
@@ -188,7 +188,7 @@ To "sip:bob@h;edge=paris"
 			"-from", "+14155550100",
 			"-to", "911",
 		}, 0, `
-accepted (phone numbers checked at level possible)
+accepted (number check: possible, metadata ` + callparams.MetadataVersion() + `)
 
 From "+14155550100"
   kind    phone
@@ -208,8 +208,9 @@ From "sip:+1234@mydomain.sip.twilio.com"
   the caller address is not a user name
   code    21212
   rule    from.user (documented)
-  fix     "+1234"
   page    https://www.twilio.com/docs/errors/21212
+
+Instead of this From, write "+1234"
 
 Use -move-domain to move the domain of From into a header of To.
 `},
@@ -222,7 +223,7 @@ moved the domain of From into a header of To:
   From "+1234"
   To   "sip:destination@host?X-Source-Domain=mydomain.sip.twilio.com"
 
-accepted (phone numbers checked at level possible)
+accepted
 
 From "+1234"
   kind    phone
@@ -249,7 +250,7 @@ To "+14155552671"
   page    https://www.twilio.com/docs/errors/21211
 `},
 		{"nothing to move", []string{"-move-domain", "-from", "alice", "-to", "client:bob"}, 0, `
-accepted (phone numbers checked at level possible)
+accepted
 
 From "alice"
   kind    user
@@ -278,6 +279,42 @@ From "a\uff20b"
   code    21212
   rule    user.char (documented)
   page    https://www.twilio.com/docs/errors/21212
+`},
+		{"one fix for two problems", []string{
+			"-from", "alice",
+			"-to", "sip:bob@example.com?X-A=1;edge=dublin&amp;X-B=2",
+		}, 1, `
+refused for 2 problems; the first is Twilio's error 32110
+
+To "sip:bob@example.com?X-A=1;edge=dublin&amp;X-B=2"
+                             ^
+  the URI parameter edge stands among the headers; write it before the ?
+  code    32110
+  rule    header.syntax (documented)
+  page    https://www.twilio.com/docs/errors/32110
+
+To "sip:bob@example.com?X-A=1;edge=dublin&amp;X-B=2"
+                                         ^^^^^
+  &amp; belongs in XML, such as TwiML; write & between headers, and %26 in a value
+  code    32110
+  rule    header.twiml (observed)
+  page    https://www.twilio.com/docs/errors/32110
+
+Instead of this To, write "sip:bob@example.com;edge=dublin?X-A=1&X-B=2"
+`},
+		{"a destination", []string{
+			"-destinations", "+44", "-numbers", "assigned",
+			"-from", "+14155550100",
+			"-to", "+14155552671",
+		}, 1, `
+refused
+
+To "+14155552671"
+    ^^^^^^^^^^^^
+  the program's list of destinations does not allow this number; call another one
+  code    21215
+  rule    phone.destination (configured)
+  page    https://www.twilio.com/docs/errors/21215
 `},
 		{"the end of a long value", []string{
 			"-from", "alice",
