@@ -22,8 +22,8 @@ import (
 	"example.com/callparams"
 )
 
-// ownDomain is your Twilio SIP domain.
-const ownDomain = "mydomain.sip.twilio.com"
+// ownDomains are your Twilio SIP domains.
+var ownDomains = []string{"mydomain.sip.twilio.com", "branch.sip.twilio.com"}
 
 func main() {
 	if err := run(os.Stdout); err != nil {
@@ -34,7 +34,7 @@ func main() {
 
 func run(out io.Writer) error {
 	request, err := callparams.Request{
-		From: "sip:+123456789@" + ownDomain,
+		From: "sip:+123456789@" + ownDomains[0],
 		To:   "sip:destination@host?X-Account=Smith%20%26%20Sons",
 	}.MoveSourceDomain()
 	if err != nil {
@@ -46,7 +46,7 @@ func run(out io.Writer) error {
 	}
 
 	answered := make(chan incoming, 1)
-	receiver, err := listen(ownDomain, func(in incoming) { answered <- in })
+	receiver, err := listen(ownDomains, func(in incoming) { answered <- in })
 	if err != nil {
 		return err
 	}

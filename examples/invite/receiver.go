@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 
 	"example.com/callparams"
@@ -28,15 +29,22 @@ type incoming struct {
 // The customer's domain is in the X-Source-Domain header.
 //
 // There is one exception: a call to a user who is registered at a Twilio SIP domain carries that
-// domain in the From header. So screen also accepts domain, and no other customer's domain. It
-// refuses pstn.twilio.com: a call through an Elastic SIP Trunk is not a Create Call.
+// domain in the From header. So screen also accepts the domains, which are its own customer's, and
+// no other customer's. It refuses pstn.twilio.com: a call through an Elastic SIP Trunk is not a
+// Create Call.
 //
 // Anybody can write both headers. In production, accept INVITEs only from Twilio's IP addresses.
-func screen(invite *sip.Request, domain string) (incoming, error) {
+func screen(invite *sip.Request, domains []string) (incoming, error) {
 	from, err := callparams.ParseSIPURI(invite.From().Address.String())
-	if err != nil || !callparams.IsTwilioHost(from.Host) &&
-		!strings.EqualFold(strings.TrimSuffix(from.Host, "."), domain) {
-		return incoming{}, errors.New("the From header names neither a Twilio host nor our domain")
+	if err != nil {
+		return incoming{}, err
+	}
+	isOwn := slices.ContainsFunc(domains, func(domain string) bool {
+		return strings.EqualFold(strings.TrimSuffix(from.Host, "."), domain)
+	})
+	if !isOwn && !callparams.IsTwilioHost(from.Host) {
+		return incoming{}, errors.New(
+			"the host in the From header is neither Twilio's nor one of our domains")
 	}
 	in := incoming{Invite: invite, Caller: from.User}
 	if source := invite.GetHeader(callparams.SourceDomainHeader); source != nil {
@@ -55,9 +63,9 @@ type receiver struct {
 }
 
 // listen starts a receiver on a free port of the loopback interface. Its users are registered at
-// domain, a Twilio SIP domain. The receiver calls answered, on any goroutine, after the caller
-// has acknowledged the answer.
-func listen(domain string, answered func(incoming)) (*receiver, error) {
+// the domains, which are Twilio SIP domains. The receiver calls answered, on any goroutine, after
+// the caller has acknowledged the answer.
+func listen(domains []string, answered func(incoming)) (*receiver, error) {
 	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -67,14 +75,14 @@ func listen(domain string, answered func(incoming)) (*receiver, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	r := &receiver{conn.LocalAddr().String(), agent, conn}
-	if err := r.serve(domain, answered); err != nil {
+	if err := r.serve(domains, answered); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *receiver) serve(domain string, answered func(incoming)) error {
+func (r *receiver) serve(domains []string, answered func(incoming)) error {
 	client, err := sipgo.NewClient(r.agent)
 	if err != nil {
 		return err
@@ -93,7 +101,7 @@ func (r *receiver) serve(domain string, answered func(incoming)) error {
 			return errors.Join(err, tx.Respond(bad))
 		}
 		defer func() { _ = dialog.Close() }()
-		in, err := screen(invite, domain)
+		in, err := screen(invite, domains)
 		if err != nil {
 			return errors.Join(err, dialog.Respond(sip.StatusForbidden, "Forbidden", nil))
 		}
