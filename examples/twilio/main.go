@@ -1,32 +1,33 @@
-// Twilio places a call with twilio-go. It checks From and To first. If one is wrong, it does not
-// send the request:
+// Twilio places a call with twilio-go and ../transport, which checks From and To first. If one is
+// wrong, the request is not sent:
 //
 //	go -C examples/twilio run . -from sip:+1234@mydomain.sip.twilio.com -to sip:destination@host
 //
-// If both are accepted, it places a real call from the account in TWILIO_ACCOUNT_SID, with the
-// token in TWILIO_AUTH_TOKEN. The exit code is 0 if the call was placed, 1 if it was refused or the
-// request failed, and 2 for wrong usage.
-//
-// To add the check to your own service, copy client.go and wrap the client of your
-// twilio.RestClient:
-//
-//	rest.Client = checkedClient{rest.Client}
-//
-// The wrapper checks only Create Call and sends all other requests as they are. Code that handles
-// twilio-go's errors with errors.As keeps working and sees the same codes. A type assertion such as
-// err.(*client.TwilioRestError) panics, because it does not unwrap the error.
+// It needs the environment variables TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN. If From and To are
+// accepted, it places a real call from that account and prints the Sid of the call. The exit code
+// is 0 if the call was placed, 1 if it was refused or the request failed, and 2 for wrong usage or
+// a missing variable.
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
+	"time"
 
 	"example.com/callparams"
+	"example.com/callparams/examples/transport"
 	"github.com/twilio/twilio-go"
 	"github.com/twilio/twilio-go/client"
 	api "github.com/twilio/twilio-go/rest/api/v2010"
+)
+
+const (
+	envSid   = "TWILIO_ACCOUNT_SID"
+	envToken = "TWILIO_AUTH_TOKEN"
 )
 
 func main() {
@@ -36,41 +37,45 @@ func main() {
 		"the `URL` of the TwiML for the call")
 	flag.Usage = usage
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "twilio: arguments besides flags are not allowed")
+		flag.Usage()
+		os.Exit(2)
+	}
+	sid, token := os.Getenv(envSid), os.Getenv(envToken)
+	if text := missing(sid, token); text != "" {
+		fmt.Fprintln(os.Stderr, text)
+		os.Exit(2)
+	}
 
-	rest := twilio.NewRestClient()
-	rest.Client = checkedClient{rest.Client}
+	rest := newClient(sid, token, transport.Transport{})
 	params := new(api.CreateCallParams).SetFrom(*from).SetTo(*to).SetUrl(*voice)
-	if _, err := rest.Api.CreateCall(params); err != nil {
-		fmt.Fprintln(os.Stderr, explain(err))
+	call, err := rest.Api.CreateCall(params)
+	if err == nil && call.Sid == nil {
+		err = errors.New("the answer has no Sid")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, explain(err, callparams.Request{From: *from, To: *to}))
 		os.Exit(1)
 	}
-	fmt.Println("the call was placed")
+	fmt.Println(*call.Sid)
 }
 
 func usage() {
 	fmt.Fprint(flag.CommandLine.Output(), `usage: twilio -from FROM -to TO [-url URL]
 
-Twilio places a call with twilio-go. It checks From and To first. If one is
-wrong, it does not send the request.
+Twilio places a call with twilio-go and ../transport, which checks From and To
+first. If one is wrong, the request is not sent.
 
-If both are accepted, it places a real call from the account in
-TWILIO_ACCOUNT_SID, with the token in TWILIO_AUTH_TOKEN.
+It needs the environment variables TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN. If
+From and To are accepted, it places a real call from that account and prints the
+Sid of the call.
 
 Exit codes:
 
   0  the call was placed
   1  the call was refused, or the request failed
-  2  wrong usage
-
-To add the check to your own service, copy client.go and wrap the client of your
-twilio.RestClient:
-
-  rest.Client = checkedClient{rest.Client}
-
-The wrapper checks only Create Call and sends all other requests as they are.
-Code that handles twilio-go's errors with errors.As keeps working and sees the
-same codes. A type assertion such as err.(*client.TwilioRestError) panics,
-because it does not unwrap the error.
+  2  wrong usage, or a missing variable
 
 Flags:
 
@@ -78,23 +83,51 @@ Flags:
 	flag.PrintDefaults()
 }
 
-// explain says why a call was not placed, for the user of a terminal. The text contains fixes,
-// which are personal data, so a service must not log it.
-func explain(err error) string {
-	var found *callparams.Error
-	var answered *client.TwilioRestError
+// missing says which of the two environment variables must be set, and returns "" if both are.
+func missing(sid, token string) string {
 	switch {
-	case errors.As(err, &found):
+	case sid == "" && token == "":
+		return envSid + " and " + envToken + " are not set; nothing was sent"
+	case sid == "":
+		return envSid + " is not set; nothing was sent"
+	case token == "":
+		return envToken + " is not set; nothing was sent"
+	}
+	return ""
+}
+
+// newClient returns a twilio-go client that sends its requests through t. Its timeout is that of
+// twilio-go's own http.Client.
+func newClient(sid, token string, t http.RoundTripper) *twilio.RestClient {
+	account := &client.Client{
+		Credentials: client.NewCredentials(sid, token),
+		HTTPClient:  &http.Client{Transport: t, Timeout: 10 * time.Second},
+	}
+	account.SetAccountSid(sid)
+	return twilio.NewRestClientWithParams(twilio.ClientParams{Client: account})
+}
+
+// explain says why a call was not placed, without personal data. Twilio's errors and those of
+// net/http may quote the call, so its parameters are masked there.
+func explain(err error, call callparams.Request) string {
+	var answered *client.TwilioRestError
+	if !errors.As(err, &answered) {
+		return "the request failed, but the call may have been placed: " + call.Redact(err.Error())
+	}
+	if found, ok := problems(answered); ok {
 		text := "the call was not sent"
 		for _, p := range found.Problems {
 			text += "\n" + p.Error()
-			if fix, ok := p.Fix(); ok {
-				text += "\n\twrite " + fix + " instead"
-			}
 		}
 		return text
-	case errors.As(err, &answered):
-		return fmt.Sprintf("Twilio refused the call: %s (%d)", answered.Message, answered.Code)
 	}
-	return err.Error()
+	return fmt.Sprintf("the call was refused: %s (%d)", call.Redact(answered.Message), answered.Code)
+}
+
+// problems returns the problems that the transport found. An error of Twilio's own has none.
+func problems(answered *client.TwilioRestError) (callparams.Error, bool) {
+	var found callparams.Error
+	body, _ := json.Marshal(answered) // cannot fail for what was read as JSON
+	err := json.Unmarshal(body, &found)
+	return found, err == nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"example.com/callparams"
+	"example.com/callparams/examples/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twilio/twilio-go"
@@ -56,14 +57,15 @@ func (s *twilioServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			`"more_info":"https://www.twilio.com/docs/errors/20003","status":401}`)
 	case r.PostForm.Get("From") == notVerified:
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprint(w, `{"code":21210,"message":"not verified",`+
+		_, _ = fmt.Fprint(w, `{"code":21210,"message":"`+notVerified+` is not verified",`+
 			`"more_info":"https://www.twilio.com/docs/errors/21210","status":400}`)
 	case r.Method == http.MethodGet:
 		_, _ = fmt.Fprint(w, `{"calls":[]}`)
 	default:
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(map[string]string{
-			"sid":    "CA0",
+			"sid":    "CA0",   // of a call
+			"label":  "agent", // of a participant
 			"from":   r.PostForm.Get("From"),
 			"to":     r.PostForm.Get("To"),
 			"status": "queued",
@@ -80,17 +82,11 @@ func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// restClient returns a twilio-go client that sends its requests to address.
-func restClient(t *testing.T, address string) *twilio.RestClient {
+func originOf(t *testing.T, address string) *origin {
 	t.Helper()
 	u, err := url.Parse(address)
 	require.NoError(t, err)
-	base := &client.Client{
-		Credentials: client.NewCredentials("AC0", "token"),
-		HTTPClient:  &http.Client{Transport: (*origin)(u)},
-	}
-	base.SetAccountSid("AC0")
-	return twilio.NewRestClientWithParams(twilio.ClientParams{Client: base})
+	return (*origin)(u)
 }
 
 // checked returns a fake Twilio API and a twilio-go client that checks the calls it sends there.
@@ -99,9 +95,7 @@ func checked(t *testing.T) (*twilioServer, *twilio.RestClient) {
 	fake := new(twilioServer)
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	rest := restClient(t, server.URL)
-	rest.Client = checkedClient{rest.Client}
-	return fake, rest
+	return fake, newClient("AC0", "token", transport.Transport{Base: originOf(t, server.URL)})
 }
 
 func params(from, to string) *api.CreateCallParams {
@@ -161,31 +155,51 @@ func TestRefusedIsNotSent(t *testing.T) {
 			assert.Nil(t, call)
 			assert.Empty(t, fake.lines)
 
-			var found *callparams.Error
-			require.ErrorAs(t, err, &found)
-			assert.Equal(t, test.code, found.Code())
+			answered, ok := err.(*client.TwilioRestError) //nolint:errorlint // as many programs do
+			require.True(t, ok, err)
+			assert.Equal(t, int(test.code), answered.Code)
+			assert.Equal(t, http.StatusBadRequest, answered.Status)
+			assert.Equal(t, test.code.DocsURL(), answered.MoreInfo)
+			assert.Len(t, answered.Details["problems"], len(test.rules))
+			found, ok := problems(answered)
+			require.True(t, ok)
+			assert.Equal(t, found.Error(), answered.Message)
 			var rules []callparams.Rule
 			for _, p := range found.Problems {
 				rules = append(rules, p.Rule)
 			}
 			assert.Equal(t, test.rules, rules)
-			assert.ErrorIs(t, err, test.code)
-
-			var answered *client.TwilioRestError
-			require.ErrorAs(t, err, &answered)
-			assert.Equal(t, &client.TwilioRestError{
-				Code:     int(test.code),
-				Message:  found.Error(),
-				MoreInfo: test.code.DocsURL(),
-				Status:   http.StatusBadRequest,
-			}, answered)
-			assert.ErrorContains(t, err, found.Error())
 
 			_, err = rest.Api.CreateCallWithMetadata(test.params)
-			assert.ErrorIs(t, err, test.code)
+			assert.ErrorAs(t, err, &answered)
 			assert.Empty(t, fake.lines)
 		})
 	}
+}
+
+// TestParticipants checks the other way to place a call.
+func TestParticipants(t *testing.T) {
+	const app = "app:AP0123456789abcdef0123456789abcdef"
+	right := new(api.CreateParticipantParams).SetFrom("alice").SetTo(app).SetCallerId("8001")
+	fake, rest := checked(t)
+	added, err := rest.Api.CreateParticipant("My%20Room", right)
+	require.NoError(t, err)
+	assert.Equal(t, "agent", *added.Label)
+	assert.Equal(t, []string{
+		"POST /2010-04-01/Accounts/AC0/Conferences/My Room/Participants.json",
+	}, fake.lines)
+	assert.Equal(t, []url.Values{{"From": {"alice"}, "To": {app}, "CallerId": {"8001"}}}, fake.forms)
+
+	wrong := new(api.CreateParticipantParams).SetFrom("+14155550100").SetTo("+14155552671").
+		SetCallerId("client:alice")
+	_, err = rest.Api.CreateParticipant("CF0", wrong)
+	var answered *client.TwilioRestError
+	require.ErrorAs(t, err, &answered)
+	assert.Equal(t, 21212, answered.Code)
+	found, ok := problems(answered)
+	require.True(t, ok)
+	assert.Equal(t, "CallerId", found.Problems[0].Param)
+	assert.Len(t, fake.lines, 1)
 }
 
 // TestOthersPass checks that the client sends other requests, whatever their From and To are.
@@ -212,9 +226,9 @@ func TestOthersPass(t *testing.T) {
 			_, err := s.CreateMessage(new(api.CreateMessageParams).SetFrom(from).SetTo(to))
 			return err
 		}},
-		{"POST " + conference + "/Participants.json", func(s *api.ApiService) error {
-			params := new(api.CreateParticipantParams).SetFrom(from).SetTo(to)
-			_, err := s.CreateParticipant("CF0", params)
+		{"POST " + conference + "/Participants/CA0.json", func(s *api.ApiService) error {
+			_, err := s.UpdateParticipant("CF0", "CA0",
+				new(api.UpdateParticipantParams).SetMuted(true))
 			return err
 		}},
 	} {
@@ -229,35 +243,98 @@ func TestOthersPass(t *testing.T) {
 	}
 }
 
-func TestTwilioErrorSurfaces(t *testing.T) {
+// TestTwilioErrorPasses checks that Twilio's own errors pass the transport unchanged.
+func TestTwilioErrorPasses(t *testing.T) {
 	fake, rest := checked(t)
 	_, err := rest.Api.CreateCall(params(notVerified, "+14155552671"))
 	var answered *client.TwilioRestError
 	require.ErrorAs(t, err, &answered)
-	assert.Equal(t, 21210, answered.Code)
-	var found *callparams.Error
-	assert.False(t, errors.As(err, &found))
+	assert.Equal(t, &client.TwilioRestError{
+		Code:     21210,
+		Message:  notVerified + " is not verified",
+		MoreInfo: "https://www.twilio.com/docs/errors/21210",
+		Status:   http.StatusBadRequest,
+	}, answered)
 	assert.Len(t, fake.lines, 1)
-	assert.Equal(t, "Twilio refused the call: not verified (21210)", explain(err))
+	assert.Equal(t, "the call was refused: +*********23 is not verified (21210)",
+		explain(err, callparams.Request{From: notVerified, To: "+14155552671"}))
+}
+
+// TestRedirectIsNotFollowed checks that a redirect does not send the call a second time.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	posts := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		posts++
+		http.Redirect(w, r, callsPath, http.StatusTemporaryRedirect)
+	}))
+	defer server.Close()
+	rest := newClient("AC0", "token", transport.Transport{Base: originOf(t, server.URL)})
+	_, err := rest.Api.CreateCall(params("alice", "client:bob"))
+	var answered *client.TwilioRestError
+	require.ErrorAs(t, err, &answered)
+	assert.Contains(t, explain(err, callparams.Request{}), "a call is not sent twice")
+	assert.Equal(t, 1, posts)
 }
 
 func TestExplainAnyError(t *testing.T) {
-	assert.Equal(t, "no network", explain(errors.New("no network")))
+	call := callparams.Request{From: "alice", To: "client:bob"}
+	assert.Equal(t, "the request failed, but the call may have been placed: no ***** here",
+		explain(errors.New("no alice here"), call))
 }
 
-// TestProgram runs the command of the package comment. Nothing listens at the address of the proxy,
-// so the output would differ if the program sent a request.
+// TestProgram runs the program. Nothing listens at the address of the proxy, so the output would
+// differ if the program sent a request.
 func TestProgram(t *testing.T) {
-	program := exec.Command(os.Args[0],
-		"-from", "sip:+1234@mydomain.sip.twilio.com", "-to", "sip:destination@host")
-	program.Env = append(os.Environ(), runAsProgram+"=1", "HTTPS_PROXY=http://127.0.0.1:1")
+	right := []string{"-from", "alice", "-to", "client:bob"}
+	wrong := []string{"-from", "sip:+1234@mydomain.sip.twilio.com", "-to", "sip:destination@host"}
+	for _, test := range []struct {
+		args       []string
+		sid, token string
+		code       int
+		output     string
+	}{
+		{wrong, "AC0", "0", 1, "the call was not sent\n" +
+			"From: the caller address is not a user name (21212, byte 9)\n"},
+		{nil, "AC0", "0", 1, "the call was not sent\n" +
+			"To: the value is empty; use a phone number, a client identity or a SIP URI " +
+			"(21201, byte 0)\nFrom: the value is empty; use a phone number, a client identity or a " +
+			"user name (21213, byte 0)\n"},
+		{right, "", "0", 2, "TWILIO_ACCOUNT_SID is not set; nothing was sent\n"},
+		{right, "AC0", "", 2, "TWILIO_AUTH_TOKEN is not set; nothing was sent\n"},
+		{wrong, "", "", 2,
+			"TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN are not set; nothing was sent\n"},
+	} {
+		out, code := run(t, test.sid, test.token, test.args...)
+		assert.Equal(t, test.code, code, test)
+		assert.Equal(t, test.output, out)
+	}
+
+	out, code := run(t, "AC0", "0", right...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "the request failed")
+	assert.Contains(t, out, "proxyconnect")
+
+	out, code = run(t, "AC0", "0", "alice")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, out, "arguments besides flags are not allowed")
+
+	out, code = run(t, "", "", "-h")
+	assert.Equal(t, 0, code)
+	assert.Contains(t, out, "2  wrong usage, or a missing variable")
+}
+
+// run runs the program and returns its output and exit code.
+func run(t *testing.T, sid, token string, args ...string) (string, int) {
+	t.Helper()
+	program := exec.Command(os.Args[0], args...)
+	program.Env = append(os.Environ(), runAsProgram+"=1", "HTTPS_PROXY=http://127.0.0.1:1",
+		envSid+"="+sid, envToken+"="+token)
 	out, err := program.CombinedOutput()
 	var exit *exec.ExitError
-	require.ErrorAs(t, err, &exit)
-	assert.Equal(t, 1, exit.ExitCode())
-	assert.Equal(t, "the call was not sent\n"+
-		"From: the caller address is not a user name (21212, byte 9)\n"+
-		"\twrite +1234 instead\n", string(out))
+	if err != nil {
+		require.ErrorAs(t, err, &exit)
+	}
+	return string(out), program.ProcessState.ExitCode()
 }
 
 // TestGateway sends calls from a twilio-go client without the check through ../gateway.
@@ -265,7 +342,7 @@ func TestGateway(t *testing.T) {
 	fake := new(twilioServer)
 	upstream := httptest.NewServer(fake)
 	defer upstream.Close()
-	rest := restClient(t, startGateway(t, upstream.URL))
+	rest := newClient("AC0", "token", originOf(t, startGateway(t, upstream.URL)))
 
 	call, err := rest.Api.CreateCall(params("+123456789", "sip:bob@example.com?X-Account=4%202"))
 	require.NoError(t, err)
