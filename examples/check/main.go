@@ -3,19 +3,20 @@
 //	go run ./examples/check -from '+14155552671' -to 'sip:destination@host?X-Account=42'
 //
 // If both values are accepted, it prints their parts, decoded, and what a person should know, as
-// warnings. If not, it prints every problem, with carets under the bytes in question, and a corrected
-// value if there is exactly one candidate.
+// warnings. If not, it prints every problem, with carets under the bytes in question, and a
+// corrected value if there is exactly one candidate.
 //
 // Check does not contact Twilio. Twilio can still refuse a call that check accepts, for example
 // because the account does not own From.
 //
 // It prints both values in the clear: use it in your own terminal and keep its output out of logs.
 // The values appear as quoted Go strings: characters other than printable ASCII are written as
-// escapes, such as \n, \x00 or \u00e9. A service can log the errors of the package instead, which do
-// not contain personal data.
+// escapes, such as \n, \x00 or \u00e9. A service can log the errors of the package instead, which
+// do not contain personal data.
 //
-// A word after each rule says how sure it is. The rule is "documented" on Twilio's pages, "observed"
-// in Twilio's answers, or "assumed" where Twilio does not say; or "configured" with -destinations.
+// A word after each rule says how sure it is. The rule is "documented" on Twilio's pages,
+// "observed" in Twilio's answers, or "assumed" where Twilio does not say; or "configured" with
+// -destinations.
 //
 // The exit code is 0 if the values are accepted, 1 if they are refused, and 2 if the flags are
 // wrong. A warning changes it only with -strict.
@@ -47,7 +48,7 @@ func main() {
 	flag.BoolVar(&parser.Emergency, "emergency", false, "accept emergency numbers")
 	var every callparams.Destinations
 	flag.TextVar(&parser.Destinations, "destinations", every,
-		"the `prefixes` of phone numbers that To may have, such as \"+1 !+1900\"; + is every number")
+		"let To start with these `prefixes` only, such as \"+1 !+1900\"; + is every number")
 	strict := flag.Bool("strict", false, "refuse what has a warning")
 	flag.Parse()
 	switch {
@@ -158,8 +159,8 @@ func (r *result) printText() {
 	}
 }
 
-// numberCheck says how the phone numbers of an accepted call were checked. Beside other destinations,
-// only their shape counts.
+// numberCheck says how the phone numbers of an accepted call were checked. Beside other
+// destinations, only their shape counts.
 func (r *result) numberCheck() string {
 	switch r.call.To().Kind() {
 	case callparams.KindPhone, callparams.KindEmergency:

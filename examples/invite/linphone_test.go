@@ -109,7 +109,8 @@ func capture(t *testing.T, address string) []string {
 	config, err := os.ReadFile("testdata/linphonerc")
 	require.NoError(t, err)
 	port := strconv.Itoa(freePort(t))
-	config = fmt.Appendf(config, "[proxy_0]\nreg_identity=sip:alice@example.com\nreg_sendregister=0\n"+
+	config = fmt.Appendf(config, "[proxy_0]\n"+
+		"reg_identity=sip:alice@example.com\nreg_sendregister=0\n"+
 		"reg_proxy=<sip:127.0.0.1:%[1]s>\nreg_route=<sip:127.0.0.1:%[1]s;lr>\n", port)
 	// linphonec writes to its configuration file, so it gets a copy. It does not listen without its
 	// data folder.

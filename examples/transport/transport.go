@@ -175,7 +175,7 @@ func (t Transport) check(r *http.Request, target *url.URL, form []byte) error {
 		return err
 	}
 	names := []string{callparams.ParamFrom, callparams.ParamTo}
-	isParticipant := strings.Contains(target.Path, "/Participants")
+	isParticipant := strings.HasSuffix(strings.TrimSuffix(target.Path, ".json"), "/Participants")
 	if isParticipant {
 		names = append(names, paramCallerID)
 	}
@@ -273,8 +273,8 @@ func parseForm(form []byte, query string, names []string) (url.Values, error) {
 		}
 		for key, list := range values {
 			if isAlike(key, name) && (key != name || len(list) > 1) {
-				return nil, errors.New("the form has " + name + " more than once, or with another " +
-					"case or a space in its name; send it once, as " + name)
+				return nil, errors.New("the form has " + name + " more than once, or with " +
+					"another case or a space in its name; send it once, as " + name)
 			}
 		}
 	}

@@ -297,7 +297,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{address: participant, text: sender + "&CallerId=sip:alice%40x", code: 21212,
 			problems: []string{"CallerId from.user 9 2"}},
 		{address: participant, text: "From=alice%40x&To=bob&CallerId=bob%40x", code: 21211,
-			problems: []string{"To phone.plus 0 0", "From from.user 5 2", "CallerId from.user 3 2"}},
+			problems: []string{
+				"To phone.plus 0 0", "From from.user 5 2", "CallerId from.user 3 2"}},
 		{address: participant, text: right + "&CallerId=%2B14155552671", code: 21211,
 			problems: []string{"To same.party 0 12"}},
 		{address: participant, text: "To=" + application, code: 21213,
@@ -324,7 +325,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 			assert.EqualValues(t, test.code, f.Code)
 			var problems []string
 			for _, p := range f.Details.Problems {
-				problems = append(problems, fmt.Sprint(p.Param, " ", p.Rule, " ", p.Offset, " ", p.Len))
+				problems = append(problems,
+					fmt.Sprint(p.Param, " ", p.Rule, " ", p.Offset, " ", p.Len))
 				assert.Contains(t, f.Message, p.Message)
 			}
 			assert.Equal(t, test.problems, problems)
@@ -357,7 +359,8 @@ func TestMessagesNameCallerID(t *testing.T) {
 		assert.Equal(t, "callparams: "+message, f.Message)
 	}
 	r, _ := post(t, participant, right+"&CallerId=alice")
-	assert.Equal(t, callparams.Assumed, refused(t, callparams.Parser{}, r).Details.Problems[0].Basis)
+	problems := refused(t, callparams.Parser{}, r).Details.Problems
+	assert.Equal(t, callparams.Assumed, problems[0].Basis)
 }
 
 // TestParserIsUsed checks a call that only the options of the parser let through.
@@ -405,7 +408,8 @@ func TestWrongFormsAreRefused(t *testing.T) {
 		{"participant, From twice", participant, right + "&From=alice", nil, "From more than once"},
 		{"semicolon", calls, "From=alice;To=client:bob", nil, "not encoded correctly"},
 		{"percent", calls, right + "&Twiml=alice%zz", nil, "not encoded correctly"},
-		{"JSON", calls, `{"From":"alice","To":"client:bob"}`, set("Content-Type", "application/json"),
+		{"JSON", calls, `{"From":"alice","To":"client:bob"}`,
+			set("Content-Type", "application/json"),
 			"another Content-Type"},
 		{"no Content-Type", calls, right, set("Content-Type"), "another Content-Type"},
 		{"two Content-Types", calls, right, set("Content-Type", form, form), "two of them"},
@@ -428,7 +432,8 @@ func TestWrongFormsAreRefused(t *testing.T) {
 		{"From in the URL", calls + "?From=alice", right, nil, "From in its query"},
 		{"to in the URL", calls + "?a=b&%74o=bob", right, nil, "To in its query"},
 		{"CallerId in the URL", participant + "?CallerId", right, nil, "CallerId in its query"},
-		{"semicolon in the URL", calls + "?a;From=alice", right, nil, "query of the URL is not encoded"},
+		{"semicolon in the URL", calls + "?a;From=alice", right, nil,
+			"query of the URL is not encoded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r, body := post(t, test.address, test.text)
@@ -559,8 +564,8 @@ func TestOpaqueURL(t *testing.T) {
 // TestXML checks the answer for a path without .json, in the form of Twilio's XML.
 func TestXML(t *testing.T) {
 	for text, want := range map[string]string{
-		wrongFrom: "<Code>21212</Code><Message>callparams: From: the caller address is not a user " +
-			"name (21212, byte 5)</Message>" +
+		wrongFrom: "<Code>21212</Code><Message>callparams: From: the caller address is not a " +
+			"user name (21212, byte 5)</Message>" +
 			"<MoreInfo>https://www.twilio.com/docs/errors/21212</MoreInfo>",
 		right + "&From=alice": "<Code>400</Code><Message>callparams: the form has From more than " +
 			"once, or with another case or a space in its name; send it once, as From</Message>" +
@@ -741,7 +746,8 @@ const callsPath = "/2010-04-01/Accounts/AC0/Calls.json"
 func TestHTTPClient(t *testing.T) {
 	s := serve(t, created)
 	client := &http.Client{Transport: transport.Transport{}}
-	res, err := client.PostForm(s.URL+callsPath, url.Values{"From": {"alice"}, "To": {"client:bob"}})
+	form := url.Values{"From": {"alice"}, "To": {"client:bob"}}
+	res, err := client.PostForm(s.URL+callsPath, form)
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusCreated, res.StatusCode)
 	_ = res.Body.Close()
@@ -842,7 +848,9 @@ func TestIdempotencyKeyIsNotSent(t *testing.T) {
 		forms int
 	}{
 		{func(base http.RoundTripper) http.RoundTripper { return base }, 2},
-		{func(base http.RoundTripper) http.RoundTripper { return transport.Transport{Base: base} }, 1},
+		{func(base http.RoundTripper) http.RoundTripper {
+			return transport.Transport{Base: base}
+		}, 1},
 	} {
 		var s *twilioServer
 		s = serve(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -121,7 +121,8 @@ func explain(err error, call callparams.Request) string {
 		}
 		return text
 	}
-	return fmt.Sprintf("the call was refused: %s (%d)", call.Redact(answered.Message), answered.Code)
+	return fmt.Sprintf("the call was refused: %s (%d)",
+		call.Redact(answered.Message), answered.Code)
 }
 
 // problems returns the problems that the transport found. An error of Twilio's own has none.

@@ -188,7 +188,8 @@ func TestParticipants(t *testing.T) {
 	assert.Equal(t, []string{
 		"POST /2010-04-01/Accounts/AC0/Conferences/My Room/Participants.json",
 	}, fake.lines)
-	assert.Equal(t, []url.Values{{"From": {"alice"}, "To": {app}, "CallerId": {"8001"}}}, fake.forms)
+	form := url.Values{"From": {"alice"}, "To": {app}, "CallerId": {"8001"}}
+	assert.Equal(t, []url.Values{form}, fake.forms)
 
 	wrong := new(api.CreateParticipantParams).SetFrom("+14155550100").SetTo("+14155552671").
 		SetCallerId("client:alice")
@@ -297,8 +298,8 @@ func TestProgram(t *testing.T) {
 			"From: the caller address is not a user name (21212, byte 9)\n"},
 		{nil, "AC0", "0", 1, "the call was not sent\n" +
 			"To: the value is empty; use a phone number, a client identity or a SIP URI " +
-			"(21201, byte 0)\nFrom: the value is empty; use a phone number, a client identity or a " +
-			"user name (21213, byte 0)\n"},
+			"(21201, byte 0)\nFrom: the value is empty; use a phone number, a client identity " +
+			"or a user name (21213, byte 0)\n"},
 		{right, "", "0", 2, "TWILIO_ACCOUNT_SID is not set; nothing was sent\n"},
 		{right, "AC0", "", 2, "TWILIO_AUTH_TOKEN is not set; nothing was sent\n"},
 		{wrong, "", "", 2,
