@@ -6,7 +6,8 @@
 // moves the domain of From into a header of To and checks the result. Then it places the call on
 // the loopback interface as Twilio would, and prints the INVITE that arrives.
 //
-// The exit code is 0 if the call is answered, and 1 if something fails.
+// It uses the loopback interface alone. The exit code is 0 if the call is answered, 1 if something
+// fails, and 2 if the usage is wrong.
 //
 // For a service of your own, start from receiver.go. The code in twilio.go plays the part of
 // Twilio.
@@ -14,6 +15,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +27,27 @@ import (
 // ownDomains are your Twilio SIP domains.
 var ownDomains = []string{"mydomain.sip.twilio.com", "branch.sip.twilio.com"}
 
+const help = `usage: invite
+
+Invite shows what the receiving side of a call to a SIP address sees. It starts from a
+request whose From is a SIP URI, which Twilio refuses with error 21212. It moves the
+domain of From into a header of To and checks the result. Then it places the call on the
+loopback interface as Twilio would, and prints the INVITE that arrives.
+
+It uses the loopback interface alone. The exit code is 0 if the call is answered, 1 if
+something fails, and 2 if the usage is wrong.
+
+For a service of your own, start from receiver.go. The code in twilio.go plays the part
+of Twilio.
+`
+
 func main() {
+	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), help) }
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "invite: there must be no arguments; run invite -h for help")
+		os.Exit(2)
+	}
 	if err := run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

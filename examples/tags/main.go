@@ -3,13 +3,15 @@
 //
 //	echo '{"from":"alice","to":"+14155552671"}' | go -C examples/tags run .
 //
-// It prints one message for each wrong field. The exit code is 0 if all fields are valid, 1 if
-// one is wrong, and 2 if standard input is not a JSON object with the strings from and to.
+// It reads one JSON object with the strings from and to from standard input, and prints one message
+// for each wrong field. The exit code is 0 if all fields are valid, 1 if one is wrong, and 2 if the
+// usage or standard input is wrong.
 package main
 
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -21,7 +23,23 @@ import (
 	english "github.com/go-playground/validator/v10/translations/en"
 )
 
+const help = `usage: tags <file.json
+
+Tags checks the From and To of a call with go-playground/validator. It is for services
+that already use that library to validate the other fields of a request.
+
+It reads one JSON object with the strings from and to from standard input, and prints
+one message for each wrong field. The exit code is 0 if all fields are valid, 1 if one
+is wrong, and 2 if the usage or standard input is wrong.
+`
+
 func main() {
+	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), help) }
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "tags: there must be no arguments; run tags -h for help")
+		os.Exit(2)
+	}
 	v, trans, err := newValidator()
 	if err != nil {
 		log.Fatal(err)

@@ -139,13 +139,16 @@ func TestProgram(t *testing.T) {
 	for _, tt := range []struct {
 		body, out string
 		code      int
+		args      []string
 	}{
-		{`{"from":"alice","to":"client:bob"}`, "accepted\n", 0},
-		{`{"from":"alice","to":"+14155552671"}`, "(21212)\n", 1},
-		{`{"from":7}`, "tags: standard input must be a JSON object", 2},
-		{``, "tags: standard input must be a JSON object", 2},
+		{"", "usage: tags", 0, []string{"-h"}},
+		{"", "there must be no arguments", 2, []string{"a"}},
+		{`{"from":"alice","to":"client:bob"}`, "accepted\n", 0, nil},
+		{`{"from":"alice","to":"+14155552671"}`, "(21212)\n", 1, nil},
+		{`{"from":7}`, "tags: standard input must be a JSON object", 2, nil},
+		{``, "tags: standard input must be a JSON object", 2, nil},
 	} {
-		cmd := exec.Command(program)
+		cmd := exec.Command(program, tt.args...)
 		cmd.Stdin = strings.NewReader(tt.body)
 		out, _ := cmd.CombinedOutput() // the exit code is checked below
 		assert.Contains(t, string(out), tt.out)

@@ -4,9 +4,10 @@
 //	go -C examples/twilio run . -from sip:+1234@mydomain.sip.twilio.com -to sip:destination@host
 //
 // It needs the environment variables TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN. If From and To are
-// accepted, it places a real call from that account and prints the Sid of the call. The exit code
-// is 0 if the call was placed, 1 if it was refused or the request failed, and 2 for wrong usage or
-// a missing variable.
+// accepted, it places a real call from that account and prints the Sid of the call.
+//
+// The exit code is 0 if the call was placed, 1 if it was refused or the request failed, and 2 if
+// the usage is wrong or a variable is missing.
 package main
 
 import (
@@ -65,19 +66,16 @@ func usage() {
 	fmt.Fprint(flag.CommandLine.Output(), `usage: twilio -from FROM -to TO [-url URL]
 
 Twilio places a call with twilio-go and ../transport, which checks From and To
-first. If one is wrong, the request is not sent.
+first. If one is wrong, the request is not sent:
+
+  go -C examples/twilio run . -from sip:+1234@mydomain.sip.twilio.com -to sip:bob@host
 
 It needs the environment variables TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN. If
 From and To are accepted, it places a real call from that account and prints the
 Sid of the call.
 
-Exit codes:
-
-  0  the call was placed
-  1  the call was refused, or the request failed
-  2  wrong usage, or a missing variable
-
-Flags:
+The exit code is 0 if the call was placed, 1 if it was refused or the request failed,
+and 2 if the usage is wrong or a variable is missing.
 
 `)
 	flag.PrintDefaults()

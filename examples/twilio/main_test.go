@@ -321,7 +321,7 @@ func TestProgram(t *testing.T) {
 
 	out, code = run(t, "", "", "-h")
 	assert.Equal(t, 0, code)
-	assert.Contains(t, out, "2  wrong usage, or a missing variable")
+	assert.Contains(t, out, "and 2 if the usage is wrong or a variable is missing")
 }
 
 // run runs the program and returns its output and exit code.
