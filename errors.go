@@ -227,11 +227,12 @@ const (
 	// RuleSIPDomainEdge refuses a Twilio SIP domain with a region or edge other than us1.
 	RuleSIPDomainEdge Rule = "sip.domain.edge"
 
-	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. [ParseSIPURI], and a
-	// parser that tolerates the rule, refuse only one of more than 65535 bytes.
+	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. If it is tolerated, and
+	// in [ParseSIPURI], it refuses only one of more than 65535 bytes in all.
 	RuleSIPLength Rule = "sip.length"
 
-	// RuleHeaderLength refuses a SIP URI with more than 1023 bytes after the ?.
+	// RuleHeaderLength refuses a SIP URI with more than 1023 bytes after the ?. If it is tolerated,
+	// it refuses only one of more than 65535 bytes in all.
 	RuleHeaderLength Rule = "header.length"
 
 	// RuleHeaderSyntax refuses a header that is not name=value.
@@ -482,8 +483,8 @@ func (r Rule) Warning() bool {
 	return ok && row.from == 0 && row.to == 0
 }
 
-// Tolerable reports whether [Parser.Tolerate] has an effect on the rule: it is about what Twilio's
-// policy is today, and not about what a number or a SIP URI is.
+// Tolerable reports whether [Parser.Tolerate] has an effect on the rule. It has one on rules that
+// are policy, Twilio's or this package's, and none on rules about what a number or a SIP URI is.
 func (r Rule) Tolerable() bool {
 	switch r {
 	case RuleHeaderAllowed, RuleHeaderLength, RuleSIPLength, RuleSIPPrivate, RuleSIPDomainUser,
@@ -624,7 +625,7 @@ const (
 type Problem struct {
 	Param   string // ParamFrom or ParamTo; "" from ParseSIPURI
 	Rule    Rule   // what is wrong; the same in every release
-	Code    Code   // Twilio's code for it
+	Code    Code   // Twilio's code for it; 0 for a warning
 	Offset  int    // where it is in Value, in bytes from 0
 	Len     int    // how many bytes are wrong; 0 if something is missing at Offset
 	Message string // for people; may change

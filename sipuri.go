@@ -394,8 +394,7 @@ type scanner struct {
 func (sc *scanner) scan() {
 	s := sc.text
 	if sc.most == maxText && len(s) > maxText {
-		sc.add(RuleSIPLength, maxText, len(s)-maxText,
-			"the URI is longer than 65535 bytes; shorten it")
+		sc.refuseLength()
 		return
 	}
 	if sc.pos == 0 {
@@ -444,12 +443,22 @@ func (sc *scanner) scan() {
 
 const noSlashes = "a SIP URI does not have // after the scheme; leave it out"
 
+// refuseLength refuses a text of more than maxText bytes, which is not read at all.
+func (sc *scanner) refuseLength() {
+	rule := RuleSIPLength
+	if _, query := findParts(sc.text, sc.pos, maxURI); sc.dial && query <= maxBeforeHeaders {
+		rule = RuleHeaderLength
+	}
+	sc.addProblem(newProblem(rule, maxText, len(sc.text)-maxText,
+		"the URI is longer than 65535 bytes; shorten it").assumed())
+}
+
 // add notes a problem of the n bytes at off.
 func (sc *scanner) add(rule Rule, off, n int, message string) {
 	sc.addProblem(newProblem(rule, off, n, message))
 }
 
-// addProblem inserts p into the list, in order of offset.
+// addProblem inserts p into the list, in order of offset. It keeps only the first maxProblems.
 func (sc *scanner) addProblem(p *Problem) {
 	if len(sc.found) == 1 { // a text with two problems often has many
 		sc.found = slices.Grow(sc.found, maxProblems-1)
@@ -458,6 +467,7 @@ func (sc *scanner) addProblem(p *Problem) {
 	for i := len(sc.found) - 1; i > 0 && p.Offset < sc.found[i-1].Offset; i-- {
 		sc.found[i-1], sc.found[i] = p, sc.found[i-1]
 	}
+	sc.found = sc.found[:min(len(sc.found), maxProblems)]
 }
 
 // tolerates reports whether a break of the rule is accepted. It is not inlined, because that would
@@ -551,14 +561,27 @@ func (sc *scanner) readUserinfo() {
 	case colon == len(s):
 	case sc.dial && sipScheme(s[start:]) > 0:
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "the scheme stands twice; leave one out")
-	case sc.dial && findAny(s, colon, ";?&/") < len(s):
-		sc.add(RuleSIPPassword, colon, len(s)-colon, misplaced(s[findAny(s, colon, ";?&/"):]))
+	case sc.dial && findAny(s, colon, ";?&/,") < len(s):
+		sc.add(RuleSIPPassword, colon, len(s)-colon, misplaced(s[findAny(s, colon, ";?&/,"):]))
+	case sc.dial && isAddressAlike(s[start:colon], s[colon+1:]):
+		sc.add(RuleSIPPassword, colon, len(s)-colon, "what stands before the @ looks like an "+
+			"address of its own, but the call would go to the host after the @; leave it out")
 	case sc.dial && !sc.tolerates(RuleSIPPassword):
 		sc.add(RuleSIPPassword, colon, len(s)-colon, "what stands between : and @ is a "+
 			"password, which would end up in logs; use SipAuthUsername and SipAuthPassword instead")
 	default:
 		sc.readPassword(colon + 1)
 	}
+}
+
+// isAddressAlike reports whether people read a user and a password as an address: as a scheme and
+// what follows it, or as a host and its port.
+func isAddressAlike(user, password string) bool {
+	switch strings.ToLower(user[:min(len(user), len("whatsapp!"))]) {
+	case "tel", "client", "app", "whatsapp", "sim":
+		return true
+	}
+	return strings.Contains(user, ".") && isDigits(password) && len(password) <= len("65535")
 }
 
 // readPassword reads the password from start to the end.
@@ -898,12 +921,14 @@ func (sc *scanner) checkName(start int) {
 		sc.add(RuleSIPDomainUser, start, 0,
 			"a Twilio SIP domain needs a user before it; write sip:user@domain")
 	}
-	if edge != "" && !equalFold(edge, "us1") && !equalFold(edge, "us1-ix") &&
-		!sc.tolerates(RuleSIPDomainEdge) {
+	if edge != "" && !isUS1(edge) && !sc.tolerates(RuleSIPDomainEdge) {
 		sc.add(RuleSIPDomainEdge, start+len(host)-len(twilioDomain)-len(edge), len(edge),
 			"a Twilio SIP domain cannot have this region or edge; write NAME.sip.twilio.com")
 	}
 }
+
+// isUS1 reports whether place is the only region that a Twilio SIP domain may have in it.
+func isUS1(place string) bool { return equalFold(place, "us1") || equalFold(place, "us1-ix") }
 
 const twilioDomain = ".twilio.com"
 
@@ -1064,7 +1089,7 @@ type nameSet struct {
 }
 
 // add adds the name at off and reports whether it was there already. It allocates nothing for a URI
-// that can be dialed.
+// that Twilio dials.
 func (set *nameSet) add(name string, off int) (repeated bool) {
 	if len(set.text) > 2*maxURI {
 		return set.addKey(name)
@@ -1323,10 +1348,6 @@ func rawFields(s string, from, to int, separator byte) (fields []rawField) {
 func warnSIP(s string) []*Problem {
 	sc := scanner{text: s, pos: sipScheme(s), most: maxText, dial: true}
 	sc.scan()
-	if sipScheme(s) == len("sips:") {
-		sc.add(RuleSIPSRewritten, 0, len("sips:"), "Twilio sends sips: as sip: with "+
-			"transport=tls; add secure=true to encrypt the media too")
-	}
 	start, query := findParts(s, sipScheme(s), maxText)
 	end := find(s[:query], start, ';')
 	isDomain := sc.warnHost(start, s[start:end])
@@ -1334,10 +1355,20 @@ func warnSIP(s string) []*Problem {
 	isSecure := slices.ContainsFunc(params, func(f rawField) bool {
 		return isWord(f.name, "secure") && isWord(f.value, "true")
 	})
+	if sipScheme(s) == len("sips:") {
+		message := "Twilio sends sips: as sip: with transport=tls"
+		if !isSecure {
+			message += "; add secure=true to encrypt the media too"
+		}
+		sc.add(RuleSIPSRewritten, 0, len("sips:"), message)
+	}
 	for _, f := range params {
 		sc.warnParam(f, isDomain, isSecure)
 	}
 	for _, f := range rawFields(s, min(query+1, len(s)), len(s), '&') {
+		if sc.isFull() && sc.found[maxProblems-1].Offset < f.off {
+			break
+		}
 		sc.warnHeader(f)
 	}
 	return sc.found
@@ -1353,7 +1384,7 @@ func (sc *scanner) warnHost(off int, hostport string) (isDomain bool) {
 	host, _, _ := strings.Cut(hostport, ":")
 	host = strings.TrimSuffix(host, ".")
 	place, isDomain := sipDomainPlace(host)
-	if isDomain && place != "" {
+	if isDomain && isUS1(place) {
 		sc.add(RuleSIPDomainRegion, off+len(host)-len(twilioDomain)-len(place), len(place),
 			"a region in a Twilio SIP domain is deprecated; write NAME.sip.twilio.com")
 	}
@@ -1368,9 +1399,11 @@ func (sc *scanner) warnParam(f rawField, isDomain, isSecure bool) {
 	switch {
 	case isWord(f.name, "maddr"):
 		sc.add(RuleSIPMaddr, f.off, n, "nobody knows whether Twilio follows maddr; leave it out")
-	case param == "transport" && isSecure && !isWord(f.value, "tls"):
+	case param == "transport" && isSecure && (isWord(f.value, "udp") || isWord(f.value, "tcp")):
 		sc.add(RuleSIPSecureTransport, f.valueAt, len(f.value),
 			"this transport sends the keys of secure=true in the clear; use transport=tls")
+	case param == "tnx" && isDomain:
+		sc.add(RuleSIPTnx, f.off, n, "the tnx parameter is deprecated; leave it out")
 	case param == "tnx":
 		sc.add(RuleSIPTnx, f.off, n, "the tnx parameter is deprecated; use edge")
 	case isPlace && !isTwilioPlace(decode(f.value)):
@@ -1401,7 +1434,10 @@ func looksEscaped(s string) bool {
 		if isEscape(s, i) {
 			return true
 		}
-		if end := skip(s, i+1, token); s[i] == '&' && end > i+1 && strings.HasPrefix(s[end:], "=") {
+		if s[i] != '&' {
+			continue
+		}
+		if end := skip(s, i+1, token); end > i+1 && strings.HasPrefix(s[end:], "=") {
 			return true
 		}
 	}

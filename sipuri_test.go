@@ -313,7 +313,8 @@ func TestProblemsAtEveryByte(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
 		"sip:a%41@h.b:1;n%41=v;m?X-A=b&X-B%41=c%41", "sip:a:b@[::1];a;b",
-		"sip:a%00%0D@h;p=%00;%7f%7Fx?X-A=%0d%0A", "sip:a:%00,@h;b?A=%0a&To=b",
+		"sip:a%00%0D@h;p=%00;%7f%7Fx?X-A=%0d%0A", "sip:a.b:%00@h;b?A=%0a&To=b",
+		"sip:tel:5@h", "sip:app:,@h",
 		"sips:1.2.3.4;transport=tls;secure=true",
 		"sip:shop.sip.us1.twilio.com?A=1&amp;X-B=2", "sip:10.0.0.1", "sip://a@localhost.",
 		"sip:+1-2;ext=3;tnx=%41@h", "sip:1.2.3;x;x-y@h", "sip:h;maddr=10.0.0.1",
@@ -538,7 +539,7 @@ func (r *refReader) userinfo(off int, text string) {
 	case r.dial:
 		r.escaped("sip.user", off, user, printablePattern)
 	}
-	isMisread := refScheme(text) > 0 || strings.ContainsAny(password, ";?&/")
+	isMisread := misreadPattern.MatchString(text) || strings.ContainsAny(password, ";?&/,")
 	switch {
 	case colon && r.dial && (isMisread || !r.tolerant):
 		r.add("sip.password", off+len(user), len(text)-len(user))
@@ -547,6 +548,10 @@ func (r *refReader) userinfo(off int, text string) {
 		r.escaped("sip.password", off+len(user)+1, password, printablePattern)
 	}
 }
+
+// misreadPattern matches a user and a password that people read as an address.
+var misreadPattern = regexp.MustCompile(
+	`^(?is:(sips?|tel|client|app|whatsapp|sim):.*|[^:]*\.[^:]*:[0-9]{0,5})$`)
 
 // refTelephone returns the length of the telephone number that user starts with and of its
 // parameters, or 0.

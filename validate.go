@@ -323,13 +323,20 @@ type Parser struct {
 	// Destinations says which phone numbers may be called. The zero Destinations allows every one.
 	Destinations Destinations
 
-	// Tolerate lists rules that are not refused. It is for the day when Twilio has changed one and
-	// no release of this package knows it yet. Only a rule that [Rule.Tolerable] reports has an
-	// effect here, and even then the rest of the value must be right: a header that Twilio leaves
-	// out is accepted, but not with a line end in its value. What is tolerated is among the
-	// warnings of the result.
+	// Tolerate lists rules that a value may break, for programs that know better: Twilio may have
+	// changed a rule before a release of this package knows. Only these rules have an effect here:
+	// RuleHeaderAllowed, RuleHeaderLength, RulePhoneWithheld, RuleSameParty, RuleSIPDomainEdge,
+	// RuleSIPDomainUser, RuleSIPLength, RuleSIPPassword, RuleSIPPrivate, RuleSIPSecure and
+	// RuleSIPTransport. Any other rule is ignored.
 	//
-	// [SIPURI.To] tolerates nothing: give the parser the String of the SIPURI instead.
+	// All other rules hold as ever: a header that Twilio leaves out is accepted, but not with a
+	// line end in its value; a number for a withheld caller ID must have a possible length, which
+	// few of them have above the level Shape; a SIP URI has at most 65535 bytes. What is tolerated
+	// is among the warnings of the result; what is wrong with a pair is among those of the Call.
+	//
+	// Nothing else tolerates anything, such as [SIPURI.To] or the reading of JSON and text. To
+	// build what is tolerated, parse the String of the SIPURI. The slice must not change while the
+	// Parser or one of its errors is in use.
 	Tolerate []Rule
 }
 
@@ -375,7 +382,7 @@ func (p Parser) ParseFrom(s string) (From, error) {
 // An error is an [*Error] with at most 16 problems. An accepted To costs no allocation, unless
 // the number needs a metadata lookup: at the level Assigned, if a 0 follows the calling code (as
 // in Italy), and the first time that a process meets a calling code. A maddr parameter that has
-// escapes allocates too.
+// escapes allocates too, and so does a SIP URI that is too long but tolerated.
 func (p Parser) ParseTo(s string) (To, error) {
 	if found := p.checkTo(s); found != nil {
 		return To{}, &Error{complete(found, ParamTo, newSubject(s, p.fixTo))}
@@ -384,8 +391,8 @@ func (p Parser) ParseTo(s string) (To, error) {
 }
 
 // Parse parses both parameters, and checks what each demands of the other: if To is a phone number,
-// From must be a different phone number that p.Numbers accepts. For an emergency number, see
-// [Parser.Emergency].
+// From must be a phone number that p.Numbers accepts, and another one, unless RuleSameParty is
+// tolerated. For an emergency number, see [Parser.Emergency].
 //
 // An error is an [*Error]. It lists the problems of To before those of From, because Twilio
 // checks the syntax of To first. An accepted pair allocates only where [Parser.ParseTo] says.
@@ -582,19 +589,16 @@ func (r Request) Redact(text string) string {
 // matchWhole returns the end of value in text at i, plain or encoded, or i if it does not stand
 // there or is part of a longer word or number.
 func matchWhole(text string, i int, value string) int {
+	if first, _ := utf8.DecodeRuneInString(value); isWordRune(first) && endsInWord(text[:i]) {
+		return i
+	}
 	ends := [...]int{matchEncoded(text, i, value), i} // the longer one first
 	if strings.HasPrefix(text[i:], value) {
 		ends[1] += len(value)
 	}
-	first, _ := utf8.DecodeRuneInString(value)
 	last, _ := utf8.DecodeLastRuneInString(value)
 	for _, end := range ends {
-		if end == i {
-			continue
-		}
-		isPart := isWordRune(first) && endsInWord(text[:i]) ||
-			isWordRune(last) && startsWithWord(text[end:])
-		if !isPart {
+		if end > i && !(isWordRune(last) && startsWithWord(text[end:])) {
 			return end
 		}
 	}
@@ -664,20 +668,21 @@ func (r Request) LogValue() slog.Value {
 }
 
 // Warnings returns the warnings of To, of From and of the pair; nil if there are none. See
-// [To.Warnings].
+// [To.Warnings]. A pair of phone numbers costs three metadata lookups.
 func (c Call) Warnings() []*Problem {
 	var from []*Problem // in order of offset
-	kind := c.to.Kind()
-	if kind == KindPhone || kind == KindEmergency {
-		from = one(checkWithheld(c.from.text))
-	}
-	switch {
-	case kind == KindPhone && numberType(c.from.text) == phonenumbers.TOLL_FREE:
-		from = append(from, newProblem(RuleFromTollFree, 0, len(c.from.text),
-			"Twilio advises against a toll-free number as the caller; use another one"))
-	case kind == KindSIP && c.from.Kind() == KindClient:
-		from = append(from, newProblem(RuleFromClient, 0, len(c.from.text),
-			"nothing says whether Twilio takes a client as the caller of a SIP URI; try it first"))
+	switch c.to.Kind() {
+	case KindPhone:
+		from = one(checkWithheld(c.from.text)) // if it was tolerated
+		if numberType(c.from.text) == phonenumbers.TOLL_FREE {
+			from = append(from, newProblem(RuleFromTollFree, 0, len(c.from.text),
+				"Twilio advises against a toll-free number as the caller; use another one"))
+		}
+	case KindSIP:
+		if c.from.Kind() == KindClient {
+			from = append(from, newProblem(RuleFromClient, 0, len(c.from.text), "nothing says "+
+				"whether Twilio takes a client as the caller of a SIP URI; try it first"))
+		}
 	}
 	from = append(from, warnClient(c.from.text)...)
 	to := one(checkSameParty(c.from.text, c.to.text)) // if it was tolerated
@@ -768,8 +773,8 @@ func (f From) User() string {
 	return f.text
 }
 
-// Warnings returns what Twilio accepts in f and a person should know, in order of offset; nil if
-// there is nothing. See [To.Warnings].
+// Warnings returns what a person should know about f although it is accepted, in order of offset;
+// nil if there is nothing. See [To.Warnings].
 func (f From) Warnings() []*Problem {
 	return complete(warnClient(f.text), ParamFrom, newSubject(f.text, nil))
 }
@@ -855,10 +860,10 @@ func (t To) Client() (name string, params []Field, ok bool) {
 	return name, params, true
 }
 
-// Warnings returns what Twilio accepts in t and a person should know, at most 16 and in order of
-// offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports, without
-// a code, and of rules that the parser tolerated (see [Parser.Tolerate]); none has a fix. They are
-// worked out when asked for; a phone number costs two metadata lookups.
+// Warnings returns what a person should know about t although it is accepted, at most 16 and in
+// order of offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports,
+// without a code, and of rules that the parser tolerated (see [Parser.Tolerate]); none has a fix.
+// They are worked out when asked for; a phone number costs two metadata lookups.
 func (t To) Warnings() []*Problem {
 	var found []*Problem
 	switch t.Kind() {
@@ -961,7 +966,8 @@ func (t To) LogValue() slog.Value { return slog.StringValue(t.Redacted()) }
 
 // To writes u as [SIPURI.String] does and checks the text as [ParseTo] does. If it succeeds, the
 // result has exactly the parts of u, whatever bytes they hold. An error is an [*Error] about the
-// text; its messages speak of the parts of u.
+// text; its messages speak of the parts of u. For a Parser with options, give the String of u to
+// [Parser.ParseTo].
 func (u SIPURI) To() (To, error) {
 	text := u.String()
 	var sc scanner
@@ -1680,10 +1686,13 @@ func lookUpLengths(code int) uint32 {
 	return lengths
 }
 
-// fixTo returns the fix for a To that p refused.
+// fixTo returns the fix for a To that p refused. A fix breaks no rule, even one that p tolerates. If
+// p tolerates any header, nobody can tell whether a field is a parameter or a header.
 func (p Parser) fixTo(s string) (string, bool) {
+	isUnclear := RuleHeaderAllowed.isTolerated(p.Tolerate) && strings.ContainsAny(clip(s), "?;&")
+	p.Tolerate = nil
 	candidates := suggestValue(s)
-	if candidate := suggestSIP(s); candidate != "" && candidates == nil {
+	if candidate := suggestSIP(s); candidate != "" && candidates == nil && !isUnclear {
 		candidates = []string{candidate}
 	}
 	return onlyAccepted(candidates, func(to string) bool { return p.checkTo(to) == nil })

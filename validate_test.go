@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,10 +16,14 @@ import (
 	"go/printer"
 	"go/token"
 	"go/types"
+	"html"
 	"io/fs"
+	"log"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -1732,6 +1737,7 @@ func TestWarnings(t *testing.T) {
 		{number, "sip:bob@h;secure=true;transport=UDP", "To sip.secure.transport 32+3"},
 		{number, "sip:bob@h;transport=tcp;s%65cure=TRUE", "To sip.secure.transport 20+3"},
 		{number, "sip:bob@h;secure=false;transport=udp", ""},
+		{number, "sip:bob@h;secure=true;transport", "-"},
 		{number, "sip:bob@h;edge=dublin;region=ie1", ""},
 		{number, "sip:bob@h;edge=DUBLIN-IX;region=gll", ""},
 		{number, "sip:bob@h;edge=dub%6cin", ""},
@@ -1848,6 +1854,7 @@ func TestTolerate(t *testing.T) {
 		{"sip.length", number, "sip:" + c900 + "," + c900 + "@h", "refused sip.user 904+1"},
 		{"sip.length", number, "sip:" + strings.Repeat("c", 1<<16) + "@h",
 			"refused sip.length 65535+7"},
+		{"header.length", number, long + strings.Repeat("c", 1<<16), "refused header.length 65535+25"},
 		{"sip.private", number, "sip:bob@10.0.0.1", "To sip.private 8+8"},
 		{"sip.private", number, "sip:bob@LOCALHOST.", "To sip.private 8+10"},
 		{"sip.private", number, "sip:bob@h;maddr=127.0.0.1",
@@ -1857,12 +1864,13 @@ func TestTolerate(t *testing.T) {
 		{"sip.domain.user", number, "sip:a.sip.twilio.com", "To sip.domain.user 4+0"},
 		{"sip.domain.user", number, "sip:@a.sip.twilio.com", "refused sip.user 4+0"},
 		{"sip.domain.edge", number, "sip:bob@a.sip.ie1.twilio.com",
-			"To sip.domain.edge 14+3, To sip.domain.region 14+3"},
+			"To sip.domain.edge 14+3"},
 		{"sip.domain.edge", number, "sip:a.sip.ie1.twilio.com", "refused sip.domain.user 4+0"},
 		{"sip.transport", number, "sip:bob@h;transport=sctp", "To sip.transport 20+4"},
 		{"sip.transport", number, "sip:bob@h;transport=", "refused sip.param 20+0"},
 		{"sip.transport", number, "sip:bob@h;transport=%00", "refused sip.param 20+3"},
 		{"sip.secure", number, "sip:bob@h;secure=srtp;transport=udp", "To sip.secure 17+4"},
+		{"sip.transport", number, "sip:bob@h;secure=true;transport=wss", "To sip.transport 32+3"},
 		{"sip.password", number, "sip:bob:secret@example.com", "To sip.password 7+7"},
 		{"sip.password", number, "sip:bob:@example.com", "To sip.password 7+1"},
 		{"sip.password", number, "sip:bob:a@b@example.com", "refused sip.host 11+1"},
@@ -1871,6 +1879,14 @@ func TestTolerate(t *testing.T) {
 		// These hosts are not the ones that a reader sees, and these schemes stand twice.
 		{"sip.password", number, "sip:pbx:5060;a=1@h", "refused sip.password 7+9"},
 		{"sip.password", number, "sip:sip:bob@h", "refused sip.password 7+4"},
+		{"sip.password", number, "sip:Tel:+14155552671@h", "refused sip.password 7+13"},
+		{"sip.password", number, "sip:client:alice@h", "refused sip.password 10+6"},
+		{"sip.password", number, "sip:pbx.example.com:5060@h", "refused sip.password 19+5"},
+		{"sip.password", number, "sip:10.0.0.1:@h", "refused sip.password 12+1"},
+		{"sip.password", number, "sip:bob:5060,a=1@h", "refused sip.password 7+9"},
+		{"sip.password", number, "sip:john.doe:123456@h", "To sip.password 12+7"},
+		{"sip.password", number, "sip:john.doe:secret@h", "To sip.password 12+7"},
+		{"sip.password", number, "sip:bob:1234@h", "To sip.password 7+5"},
 		{"same.party", number, number, "To same.party 0+12"},
 		{"same.party", "+1415555010", "+1415555010",
 			"refused phone.length 1+10, From phone.length 1+10"},
@@ -1900,6 +1916,27 @@ func TestTolerate(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"To phone.withheld 0+8", "To phone.unassigned 0+8"},
 		warned(t, to.Warnings()))
+	for in, want := range map[string]string{
+		"bob@example.com":                      "sip:bob@example.com",
+		"sip://bob@example.com":                "sip:bob@example.com",
+		"bob@10.0.0.1":                         "", // a fix breaks no rule
+		"sip://pbx:1234@example.com":           "",
+		"sip:bob@h&Subject=1":                  "", // a header, or a parameter?
+		"sip:bob@h?transport=tls;maddr=a.b":    "",
+		"sip:bob@h?X-A=1;edge=dublin;user=1":   "",
+		"sip:bob@h;transport=tls?X-A=1&amp;B=": "",
+	} {
+		var p *callparams.Problem
+		require.ErrorAs(t, errTolerant(in), &p, in)
+		fix, _ := p.Fix()
+		assert.Equal(t, want, fix, in)
+	}
+	var p *callparams.Problem
+	require.ErrorAs(t, errTolerant("sip:"+strings.Repeat("c", 1<<16)+"@h"), &p)
+	assert.Equal(t, callparams.Assumed, p.Basis)
+	many, err := shape.ParseTo("sip:h?" + strings.Repeat("A=+&", 1<<13) + "A=%2541")
+	require.NoError(t, err)
+	assert.Len(t, many.Warnings(), 16)
 	uri := callparams.SIPURI{User: "bob", Host: "h"}.WithHeader("Subject", "a & b\r\nX-A: 1")
 	_, err = shape.ParseTo(uri.String())
 	assert.Equal(t, []string{"To header.value 29+6"}, spans(t, err))
@@ -3745,6 +3782,101 @@ func ExampleFrom_LogValue() {
 	// Output: level=INFO msg=calling from=+*********71 to=sip:***@example.com
 }
 
+// A From can be read from a flag or from the environment, checked at once. An error of package flag
+// quotes the value: keep it out of logs.
+func ExampleFrom_UnmarshalText() {
+	var from callparams.From
+	if err := from.UnmarshalText([]byte(os.Getenv("DIALER_FROM"))); err != nil {
+		log.Fatal("DIALER_FROM: ", err) // shows no personal data
+	}
+	flags := flag.NewFlagSet("dialer", flag.ExitOnError)
+	flags.TextVar(&from, "from", from, "the `caller`; the default is DIALER_FROM")
+	_ = flags.Parse([]string{"-from", "+14155550100"})
+	fmt.Println(from.IsValid(), from.Redacted())
+	// Output: true +*********00
+}
+
+// In TwiML, the & between two headers of a SIP URI is written &amp;. Package encoding/xml does that.
+func ExampleTo_MarshalText() {
+	to, err := callparams.SIPURI{User: "alice", Host: "example.com"}.
+		WithHeader("X-Account", "42").WithHeader("X-Note", "a&b").To()
+	if err != nil {
+		log.Fatal(err)
+	}
+	response := struct {
+		XMLName xml.Name      `xml:"Response"`
+		SIP     callparams.To `xml:"Dial>Sip"`
+	}{SIP: to}
+	text, err := xml.Marshal(response)
+	fmt.Println(string(text), err)
+	// Output:
+	// <Response><Dial><Sip>sip:alice@example.com?X-Account=42&amp;X-Note=a%26b</Sip></Dial></Response> <nil>
+}
+
+// The answer to a person who filled in a form may show the fix: the person knows the number. A log
+// must not.
+func ExampleProblem_Fix() {
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		_, err := callparams.ParseTo(r.PostFormValue("phone"))
+		var p *callparams.Problem
+		if !errors.As(err, &p) {
+			return // it is accepted
+		}
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		fmt.Fprintln(w, "Your phone number:", html.EscapeString(p.Message))
+		if fix, ok := p.Fix(); ok {
+			fmt.Fprintln(w, "Did you mean", html.EscapeString(fix)+"?")
+		}
+	}
+	form := url.Values{"phone": {"+44 20 7183 8750"}}
+	r := httptest.NewRequest("POST", "/", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	answer(w, r)
+	fmt.Print(w.Body)
+	// Output:
+	// Your phone number: the phone number contains a space; write only the digits after the +, without an extension
+	// Did you mean +442071838750?
+}
+
+// A language model that calls a tool can correct its call if the answer says what is wrong.
+func ExampleError_MarshalJSON() {
+	arguments := []byte(`{"from": "+14155550100", "to": "alice@example.com"}`)
+	var r callparams.Request
+	if err := json.Unmarshal(arguments, &r); err != nil {
+		log.Fatal(err)
+	}
+	call, err := r.Parse()
+	var refused *callparams.Error
+	if errors.As(err, &refused) {
+		answer, _ := json.MarshalIndent(refused, "", "  ")
+		fmt.Println(string(answer))
+		return
+	}
+	fmt.Println("place", call)
+	// Output:
+	// {
+	//   "code": 21211,
+	//   "message": "callparams: To: this does not start with sip:, sips: or client:; put one in front of the address (21211, byte 0)",
+	//   "more_info": "https://www.twilio.com/docs/errors/21211",
+	//   "status": 400,
+	//   "details": {
+	//     "problems": [
+	//       {
+	//         "param": "To",
+	//         "rule": "scheme.missing",
+	//         "code": 21211,
+	//         "offset": 0,
+	//         "length": 0,
+	//         "message": "this does not start with sip:, sips: or client:; put one in front of the address",
+	//         "basis": "documented",
+	//         "more_info": "https://www.twilio.com/docs/errors/21211"
+	//       }
+	//     ]
+	//   }
+	// }
+}
+
 func ExampleRequest_Parse() {
 	call, err := callparams.Request{From: "+14155550100", To: "sip:bob@example.com"}.Parse()
 	fmt.Println(call, err)
@@ -3851,7 +3983,7 @@ func ExampleDestinations_Allow() {
 	// true
 }
 
-// To call an emergency number, a program must ask for it.
+// A program that knows better than this release accepts what breaks one rule, and reads the warnings.
 func ExampleParser_tolerate() {
 	// Twilio leaves this header out of the call, as far as this release knows.
 	r := callparams.Request{From: "+14155550100", To: "sip:bob@example.com?Subject=Hello"}
@@ -3868,6 +4000,7 @@ func ExampleParser_tolerate() {
 	// header.allowed
 }
 
+// To call an emergency number, a program must ask for it.
 func ExampleParser_emergency() {
 	r := callparams.Request{From: "+14155550100", To: "911"}
 	fmt.Println(errors.Is(r.Validate(), callparams.RulePhoneEmergency))
