@@ -227,8 +227,8 @@ const (
 	// RuleSIPDomainEdge refuses a Twilio SIP domain with a region or edge other than us1.
 	RuleSIPDomainEdge Rule = "sip.domain.edge"
 
-	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. If it is tolerated, and
-	// in [ParseSIPURI], it refuses only one of more than 65535 bytes in all.
+	// RuleSIPLength refuses a SIP URI with more than 254 bytes before the ?. If it is tolerated,
+	// and in [ParseSIPURI], it refuses only one of more than 65535 bytes in all.
 	RuleSIPLength Rule = "sip.length"
 
 	// RuleHeaderLength refuses a SIP URI with more than 1023 bytes after the ?. If it is tolerated,

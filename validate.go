@@ -1686,8 +1686,8 @@ func lookUpLengths(code int) uint32 {
 	return lengths
 }
 
-// fixTo returns the fix for a To that p refused. A fix breaks no rule, even one that p tolerates. If
-// p tolerates any header, nobody can tell whether a field is a parameter or a header.
+// fixTo returns the fix for a To that p refused. A fix breaks no rule, even one that p tolerates.
+// If p tolerates any header, nobody can tell whether a field is a parameter or a header.
 func (p Parser) fixTo(s string) (string, bool) {
 	isUnclear := RuleHeaderAllowed.isTolerated(p.Tolerate) && strings.ContainsAny(clip(s), "?;&")
 	p.Tolerate = nil

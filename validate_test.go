@@ -1854,7 +1854,8 @@ func TestTolerate(t *testing.T) {
 		{"sip.length", number, "sip:" + c900 + "," + c900 + "@h", "refused sip.user 904+1"},
 		{"sip.length", number, "sip:" + strings.Repeat("c", 1<<16) + "@h",
 			"refused sip.length 65535+7"},
-		{"header.length", number, long + strings.Repeat("c", 1<<16), "refused header.length 65535+25"},
+		{"header.length", number, long + strings.Repeat("c", 1<<16),
+			"refused header.length 65535+25"},
 		{"sip.private", number, "sip:bob@10.0.0.1", "To sip.private 8+8"},
 		{"sip.private", number, "sip:bob@LOCALHOST.", "To sip.private 8+10"},
 		{"sip.private", number, "sip:bob@h;maddr=127.0.0.1",
@@ -3796,10 +3797,11 @@ func ExampleFrom_UnmarshalText() {
 	// Output: true +*********00
 }
 
-// In TwiML, the & between two headers of a SIP URI is written &amp;. Package encoding/xml does that.
+// In TwiML, the & between two headers of a SIP URI is written &amp;. Package encoding/xml does
+// that.
 func ExampleTo_MarshalText() {
 	to, err := callparams.SIPURI{User: "alice", Host: "example.com"}.
-		WithHeader("X-Account", "42").WithHeader("X-Note", "a&b").To()
+		WithHeader("X-A", "1").WithHeader("X-B", "a&b").To()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -3808,9 +3810,12 @@ func ExampleTo_MarshalText() {
 		SIP     callparams.To `xml:"Dial>Sip"`
 	}{SIP: to}
 	text, err := xml.Marshal(response)
-	fmt.Println(string(text), err)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(text))
 	// Output:
-	// <Response><Dial><Sip>sip:alice@example.com?X-Account=42&amp;X-Note=a%26b</Sip></Dial></Response> <nil>
+	// <Response><Dial><Sip>sip:alice@example.com?X-A=1&amp;X-B=a%26b</Sip></Dial></Response>
 }
 
 // The answer to a person who filled in a form may show the fix: the person knows the number. A log
@@ -3823,25 +3828,25 @@ func ExampleProblem_Fix() {
 			return // it is accepted
 		}
 		w.WriteHeader(http.StatusUnprocessableEntity)
-		fmt.Fprintln(w, "Your phone number:", html.EscapeString(p.Message))
+		fmt.Fprintln(w, "Sorry,", html.EscapeString(p.Message)+".")
 		if fix, ok := p.Fix(); ok {
 			fmt.Fprintln(w, "Did you mean", html.EscapeString(fix)+"?")
 		}
 	}
-	form := url.Values{"phone": {"+44 20 7183 8750"}}
+	form := url.Values{"phone": {"+4402071838750"}}
 	r := httptest.NewRequest("POST", "/", strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	answer(w, r)
 	fmt.Print(w.Body)
 	// Output:
-	// Your phone number: the phone number contains a space; write only the digits after the +, without an extension
+	// Sorry, the 0 after the calling code is only dialed inside the country; leave it out.
 	// Did you mean +442071838750?
 }
 
 // A language model that calls a tool can correct its call if the answer says what is wrong.
 func ExampleError_MarshalJSON() {
-	arguments := []byte(`{"from": "+14155550100", "to": "alice@example.com"}`)
+	arguments := []byte(`{"from": "+14155550100", "to": "sip:bob@example.com;lr;lr"}`)
 	var r callparams.Request
 	if err := json.Unmarshal(arguments, &r); err != nil {
 		log.Fatal(err)
@@ -3857,18 +3862,18 @@ func ExampleError_MarshalJSON() {
 	// Output:
 	// {
 	//   "code": 21211,
-	//   "message": "callparams: To: this does not start with sip:, sips: or client:; put one in front of the address (21211, byte 0)",
+	//   "message": "callparams: To: this URI parameter appears twice; leave one out (21211, byte 23)",
 	//   "more_info": "https://www.twilio.com/docs/errors/21211",
 	//   "status": 400,
 	//   "details": {
 	//     "problems": [
 	//       {
 	//         "param": "To",
-	//         "rule": "scheme.missing",
+	//         "rule": "sip.param",
 	//         "code": 21211,
-	//         "offset": 0,
-	//         "length": 0,
-	//         "message": "this does not start with sip:, sips: or client:; put one in front of the address",
+	//         "offset": 23,
+	//         "length": 2,
+	//         "message": "this URI parameter appears twice; leave one out",
 	//         "basis": "documented",
 	//         "more_info": "https://www.twilio.com/docs/errors/21211"
 	//       }
@@ -3983,7 +3988,8 @@ func ExampleDestinations_Allow() {
 	// true
 }
 
-// A program that knows better than this release accepts what breaks one rule, and reads the warnings.
+// A program that knows better than this release accepts what breaks one rule, and reads the
+// warnings.
 func ExampleParser_tolerate() {
 	// Twilio leaves this header out of the call, as far as this release knows.
 	r := callparams.Request{From: "+14155550100", To: "sip:bob@example.com?Subject=Hello"}
