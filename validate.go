@@ -598,7 +598,7 @@ func matchWhole(text string, i int, value string) int {
 	}
 	last, _ := utf8.DecodeLastRuneInString(value)
 	for _, end := range ends {
-		if end > i && !(isWordRune(last) && startsWithWord(text[end:])) {
+		if end > i && (!isWordRune(last) || !startsWithWord(text[end:])) {
 			return end
 		}
 	}
