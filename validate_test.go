@@ -3846,7 +3846,7 @@ func ExampleProblem_Fix() {
 
 // A language model that calls a tool can correct its call if the answer says what is wrong.
 func ExampleError_MarshalJSON() {
-	arguments := []byte(`{"from": "+14155550100", "to": "sip:a@example.com;a;a"}`)
+	arguments := []byte(`{"from": "+14155550100", "to": "sip:bob@h:0"}`)
 	var r callparams.Request
 	if err := json.Unmarshal(arguments, &r); err != nil {
 		log.Fatal(err)
@@ -3862,18 +3862,18 @@ func ExampleError_MarshalJSON() {
 	// Output:
 	// {
 	//   "code": 21211,
-	//   "message": "callparams: To: this URI parameter appears twice; leave one out (21211, byte 20)",
+	//   "message": "callparams: To: the port must be a number from 1 to 65535 (21211, byte 10)",
 	//   "more_info": "https://www.twilio.com/docs/errors/21211",
 	//   "status": 400,
 	//   "details": {
 	//     "problems": [
 	//       {
 	//         "param": "To",
-	//         "rule": "sip.param",
+	//         "rule": "sip.port",
 	//         "code": 21211,
-	//         "offset": 20,
+	//         "offset": 10,
 	//         "length": 1,
-	//         "message": "this URI parameter appears twice; leave one out",
+	//         "message": "the port must be a number from 1 to 65535",
 	//         "basis": "documented",
 	//         "more_info": "https://www.twilio.com/docs/errors/21211"
 	//       }
