@@ -26,6 +26,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -3691,7 +3692,8 @@ func TestAPI(t *testing.T) {
 	golden(t, "api.txt", strings.Join(api, ""))
 }
 
-// TestReadmeCode checks that the README's Go code is that of the examples, word for word.
+// TestReadmeCode checks that the README's Go code is that of the examples, word for word, and that
+// its program prints what stands there.
 func TestReadmeCode(t *testing.T) {
 	var code strings.Builder
 	for _, name := range []string{"sipuri_test.go", "examples/twilio/readme_test.go"} {
@@ -3702,9 +3704,19 @@ func TestReadmeCode(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := strings.Split(string(readme), "```go\n")[1:]
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, block := range blocks {
-		block, _, _ = strings.Cut(block, "```")
+		block, after, _ := strings.Cut(block, "```")
+		if strings.HasPrefix(block, "package main\n") {
+			name := filepath.Join(t.TempDir(), "main.go")
+			require.NoError(t, os.WriteFile(name, []byte(block), 0o600))
+			out, err := exec.Command("go", "run", name).CombinedOutput()
+			require.NoError(t, err, string(out))
+			_, printed, _ := strings.Cut(after, "```text\n")
+			printed, _, _ = strings.Cut(printed, "```")
+			assert.Equal(t, printed, string(out))
+			continue
+		}
 		indented := "\t" + strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n\t")
 		assert.Contains(t, code.String(), indented+"\n")
 	}
