@@ -668,7 +668,7 @@ func (r Request) LogValue() slog.Value {
 }
 
 // Warnings returns the warnings of To, of From and of the pair; nil if there are none. See
-// [To.Warnings]. A pair of phone numbers costs three metadata lookups.
+// [To.Warnings]. A pair of phone numbers costs two metadata lookups.
 func (c Call) Warnings() []*Problem {
 	var from []*Problem // in order of offset
 	switch c.to.Kind() {
@@ -863,7 +863,7 @@ func (t To) Client() (name string, params []Field, ok bool) {
 // Warnings returns what a person should know about t although it is accepted, at most 16 and in
 // order of offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports,
 // without a code, and of rules that the parser tolerated (see [Parser.Tolerate]); none has a fix.
-// They are worked out when asked for; a phone number costs two metadata lookups.
+// They are worked out when asked for; a phone number costs a metadata lookup.
 func (t To) Warnings() []*Problem {
 	var found []*Problem
 	switch t.Kind() {
@@ -880,16 +880,14 @@ func (t To) Warnings() []*Problem {
 // warnNumber returns the warnings of s, an accepted phone number in To.
 func warnNumber(s string) (found []*Problem) {
 	found = one(checkWithheld(s)) // if it was tolerated
-	if !isAssigned(s) {
+	kind := numberType(s)
+	if kind == phonenumbers.UNKNOWN {
 		found = append(found, newProblem(RulePhoneUnassigned, 0, len(s), "the metadata "+
 			MetadataVersion()+" does not list this number as assigned; check its digits"))
 	}
 	n, _ := callingCodeLen(s[1:])
-	switch numberType(s) {
-	case phonenumbers.PREMIUM_RATE, phonenumbers.SHARED_COST:
-		n = -1
-	}
-	if n < 0 || slices.Contains(costlyCodes, s[1:1+n]) {
+	if kind == phonenumbers.PREMIUM_RATE || kind == phonenumbers.SHARED_COST ||
+		slices.Contains(costlyCodes, s[1:1+n]) {
 		found = append(found, newProblem(RulePhoneCostly, 0, len(s),
 			"a call to this number costs more than most; allow such numbers on purpose only"))
 	}
@@ -899,7 +897,8 @@ func warnNumber(s string) (found []*Problem) {
 // costlyCodes are the calling codes of shared cost, premium rate, satellite and global networks.
 var costlyCodes = []string{"808", "870", "878", "881", "882", "883", "888", "979"}
 
-// numberType returns the type of s itself by the metadata, if it is a phone number.
+// numberType returns the type of s itself by the metadata: UNKNOWN if it is not a number in an
+// assigned range.
 func numberType(s string) phonenumbers.PhoneNumberType {
 	n, e164 := parseNumber(s)
 	if n == nil || e164 != s {
@@ -1559,10 +1558,7 @@ func parseNumber(s string) (n *phonenumbers.PhoneNumber, e164 string) {
 
 // isAssigned reports whether s itself is in an assigned range, as Twilio's test numbers
 // +15005550001 to +15005550009 are.
-func isAssigned(s string) bool {
-	n, e164 := parseNumber(s)
-	return n != nil && e164 == s && phonenumbers.IsValidNumber(n)
-}
+func isAssigned(s string) bool { return numberType(s) != phonenumbers.UNKNOWN }
 
 // checkWithheld refuses s if Twilio uses it in place of a withheld caller ID.
 func checkWithheld(s string) *Problem {
