@@ -483,8 +483,9 @@ func (r Rule) Warning() bool {
 	return ok && row.from == 0 && row.to == 0
 }
 
-// Tolerable reports whether [Parser.Tolerate] has an effect on the rule. It has one on rules that
-// are policy, Twilio's or this package's, and none on rules about what a number or a SIP URI is.
+// Tolerable reports whether [Parser.Tolerate], which lists the rules, has an effect on the rule. It
+// has one on rules that are policy, Twilio's or this package's, and none on rules about what a
+// number or a SIP URI is.
 func (r Rule) Tolerable() bool {
 	switch r {
 	case RuleHeaderAllowed, RuleHeaderLength, RuleSIPLength, RuleSIPPrivate, RuleSIPDomainUser,
@@ -580,6 +581,8 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes. It sets the problems, each as by
 // [Problem.UnmarshalJSON]; Code and Error follow from them, whatever the rest of the body says.
+//
+// The texts are taken as they stand: log them only if this package wrote them.
 //
 // UnmarshalJSON fails if data is malformed. It also fails if details lists no problems, as in an
 // error of Twilio's own: an Error without problems would lose the code. On an error, e is

@@ -187,7 +187,8 @@ const (
 // is every number. A number that no prefix fits is denied.
 //
 // An empty text is an error, because a list that was left empty must not allow every number. So is
-// a prefix that stands twice, and one that no number starts with. The errors quote the prefix.
+// a prefix that stands twice, and one that no number starts with. The errors quote the prefix. Do
+// not use the result beside an error: it is the zero Destinations, which allows every number.
 func ParseDestinations(s string) (Destinations, error) {
 	fields := strings.Fields(s)
 	if len(fields) == 0 {
@@ -329,10 +330,11 @@ type Parser struct {
 	// RuleSIPDomainUser, RuleSIPLength, RuleSIPPassword, RuleSIPPrivate, RuleSIPSecure and
 	// RuleSIPTransport. Any other rule is ignored.
 	//
-	// All other rules hold as ever: a header that Twilio leaves out is accepted, but not with a
-	// line end in its value; a number for a withheld caller ID must have a possible length, which
-	// few of them have above the level Shape; a SIP URI has at most 65535 bytes. What is tolerated
-	// is among the warnings of the result; what is wrong with a pair is among those of the Call.
+	// All other rules hold as ever. With RuleHeaderAllowed, a header may have any name, but no line
+	// end in its value. A number for a withheld caller ID must have a possible length, which few of
+	// them have above the level Shape. A SIP URI has at most 65535 bytes. What is tolerated is
+	// among the warnings of the result, 16 at most; what is wrong with a pair is among those of the
+	// Call.
 	//
 	// Nothing else tolerates anything, such as [SIPURI.To] or the reading of JSON and text. To
 	// build what is tolerated, parse the String of the SIPURI. The slice must not change while the
@@ -728,7 +730,8 @@ func (c Call) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON parses the from and to of a JSON object as [Request.Parse] does, and sets c to the
 // result. A field that is missing is empty; if both are, it sets c to the zero Call. It may refuse
-// what a [Parser] accepted at the level Shape, with Emergency or with Tolerate.
+// what a [Parser] accepted at the level Shape, with Emergency or with Tolerate, and it accepts what
+// a Parser with Destinations or Assigned refuses: with a Parser, read a [Request] and parse it.
 //
 // An error is an [*Error], or says that data is not such an object. It holds no personal data. On
 // an error, c is unchanged. A JSON null does nothing, as with other types.
@@ -862,7 +865,8 @@ func (t To) Client() (name string, params []Field, ok bool) {
 
 // Warnings returns what a person should know about t although it is accepted, at most 16 and in
 // order of offset; nil if there is nothing. They are problems of rules that [Rule.Warning] reports,
-// without a code, and of rules that the parser tolerated (see [Parser.Tolerate]); none has a fix.
+// without a code, and of rules that the parser tolerated (see [Parser.Tolerate]), with the code and
+// the message that it would have refused with; none has a fix.
 // They are worked out when asked for; a phone number costs a metadata lookup.
 func (t To) Warnings() []*Problem {
 	var found []*Problem
@@ -944,7 +948,8 @@ func (t To) MarshalText() ([]byte, error) { return []byte(t.text), nil }
 
 // UnmarshalText parses text with [ParseTo] and sets t to the result. An empty text sets t to the
 // zero To. It may refuse what a [Parser] accepted at the level Shape, with Emergency or with
-// Tolerate. On an error, t is unchanged.
+// Tolerate, and it accepts what a Parser with Destinations or Assigned refuses: with a Parser, read
+// a string and parse it. On an error, t is unchanged.
 func (t *To) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*t = To{}

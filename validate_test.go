@@ -3696,7 +3696,9 @@ func TestAPI(t *testing.T) {
 // its program prints what stands there.
 func TestReadmeCode(t *testing.T) {
 	var code strings.Builder
-	for _, name := range []string{"sipuri_test.go", "examples/twilio/readme_test.go"} {
+	for _, name := range []string{
+		"sipuri_test.go", "validate_test.go", "examples/twilio/readme_test.go",
+	} {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		code.Write(text)
@@ -3704,7 +3706,7 @@ func TestReadmeCode(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := strings.Split(string(readme), "```go\n")[1:]
-	require.Len(t, blocks, 3)
+	require.Len(t, blocks, 4)
 	for _, block := range blocks {
 		block, after, _ := strings.Cut(block, "```")
 		if strings.HasPrefix(block, "package main\n") {
@@ -3719,6 +3721,49 @@ func TestReadmeCode(t *testing.T) {
 		}
 		indented := "\t" + strings.ReplaceAll(strings.TrimSpace(block), "\n", "\n\t")
 		assert.Contains(t, code.String(), indented+"\n")
+	}
+}
+
+// TestHelp checks that -h of every program says what its package comment says, and in which case it
+// exits with which code: it has a usage text with each sentence, or prints the comment itself.
+func TestHelp(t *testing.T) {
+	names, err := filepath.Glob("examples/*/*.go")
+	require.NoError(t, err)
+	sources, comments := map[string]string{}, map[string]string{} // by folder
+	printsComment := map[string]bool{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments)
+		require.NoError(t, err)
+		if file.Name.Name != "main" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		folder := filepath.Dir(name)
+		sources[folder] += string(text)
+		if comment := file.Doc.Text(); comment != "" {
+			comments[folder] = comment
+			printsComment[name] = true
+		}
+	}
+	require.NotEmpty(t, sources)
+	for folder, source := range sources {
+		comment := regexp.MustCompile(`(?m)^\t.*$`).ReplaceAllString(comments[folder], "")
+		assert.Regexp(t, `The exit code\s+is\s+0\s+if`, comment, folder)
+		_, embedded, _ := strings.Cut(source, "//go:embed ")
+		embedded, _, _ = strings.Cut(embedded, "\n")
+		if printsComment[filepath.Join(folder, embedded)] {
+			continue
+		}
+		_, help, _ := strings.Cut(source, "`usage: ")
+		help, _, _ = strings.Cut(help, "`")
+		help = strings.Join(strings.Fields(help), " ")
+		for paragraph := range strings.SplitSeq(comment, "\n\n") {
+			text := strings.Join(strings.Fields(paragraph), " ")
+			for sentence := range strings.SplitAfterSeq(text, ". ") {
+				assert.Contains(t, help, strings.TrimSpace(sentence), folder)
+			}
+		}
 	}
 }
 
@@ -4016,6 +4061,31 @@ func ExampleParser_tolerate() {
 	// true
 	// <nil>
 	// header.allowed
+}
+
+// Each option of a Parser, for a request that comes as JSON.
+func ExampleParser_options() {
+	p := callparams.Parser{
+		Emergency: true,
+		Tolerate:  []callparams.Rule{callparams.RuleHeaderAllowed},
+	}
+	if err := p.Destinations.UnmarshalText([]byte("+1 !+1900 +44")); err != nil {
+		log.Fatal(err)
+	}
+	var r callparams.Request
+	if err := json.Unmarshal([]byte(`{"From": "+14155550100", "To": "911"}`), &r); err != nil {
+		log.Fatal(err)
+	}
+	call, err := p.Parse(r)
+	if err != nil {
+		slog.Error("refused", "error", err) // no personal data
+		return
+	}
+	for _, warning := range call.Warnings() {
+		slog.Warn("accepted", "warning", warning)
+	}
+	fmt.Println(call.To().Kind())
+	// Output: emergency
 }
 
 // To call an emergency number, a program must ask for it.
