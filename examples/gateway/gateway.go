@@ -22,7 +22,8 @@
 //
 // The log goes to standard error as JSON. It has one line per request, except for /healthz, with
 // the status, the duration, the sid of the call and the problems. It does not contain phone
-// numbers, users or header values. No call waits for the log: if nobody reads it, lines are lost.
+// numbers, users or header values. A call never waits for the log. If nobody reads it, lines are
+// lost; the log says how many.
 //
 // SIGINT and SIGTERM stop the service after it has answered all calls in progress. A second signal
 // stops it at once. The exit code is 0 if it stopped after a signal with all calls answered, 1 if
@@ -257,17 +258,16 @@ func checkRequest(r *http.Request) error {
 	}
 	switch {
 	case length > maxHeader:
-		return fail(http.StatusRequestHeaderFieldsTooLarge,
-			fmt.Sprintf("the header is longer than %d bytes; shorten it", maxHeader))
+		return failure{431, fmt.Sprintf("the header has more than %d bytes; shorten it", maxHeader)}
 	case !callPath.MatchString(r.URL.EscapedPath()):
-		return fail(http.StatusNotFound, "the gateway does not serve this path; "+
-			"use /2010-04-01/Accounts/{Sid}/Calls.json or /healthz")
+		return failure{404, "the gateway does not serve this path; " +
+			"use /2010-04-01/Accounts/{Sid}/Calls.json or /healthz"}
 	case r.Method != http.MethodPost:
-		return fail(http.StatusMethodNotAllowed, "the method must be POST")
+		return failure{405, "the method must be POST"}
 	case overrides:
-		return fail(http.StatusBadRequest, "a header overrides the method; send it without one")
+		return failure{400, "a header overrides the method; send it without one"}
 	case r.URL.RawQuery != "" || r.URL.ForceQuery:
-		return fail(http.StatusBadRequest, "the URL has a query; send the parameters in the form")
+		return failure{400, "the URL has a query; send the parameters in the form"}
 	}
 	return nil
 }
@@ -288,17 +288,21 @@ type call struct {
 // must show it. A redirect is an error, because the client would send the call and its credentials
 // again, to any host.
 func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
-	_ = c.client.SetReadDeadline(time.Time{}) // it would look as if the client had gone
-	text, _ := io.ReadAll(r.Body)             // the transport has read and parsed it
+	text, _ := io.ReadAll(r.Body) // the transport has read and parsed it
 	values, _ := url.ParseQuery(string(text))
 	for name := range values {
 		if strings.EqualFold(strings.TrimSpace(name), "_method") {
-			return nil, fail(http.StatusBadRequest, "_method overrides the method; leave it out")
+			return nil, failure{400, "_method overrides the method; leave it out"}
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	sent := &formBody{ReadCloser: io.NopCloser(bytes.NewReader(text)), client: r.Context()}
+	defer context.AfterFunc(r.Context(), func() {
+		if sent.withdraw() {
+			cancel()
+		}
+	})()
 	out := r.Clone(ctx)
 	out.Body = sent
 	(&httputil.ProxyRequest{Out: out}).SetURL(c.upstream)
@@ -318,7 +322,6 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	c.answered, c.gone = true, r.Context().Err() != nil
 	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	res.Trailer = nil
 	return res, nil
 }
 
@@ -352,16 +355,16 @@ func (c *call) unanswered(err error, sent *formBody) error {
 	if errors.As(err, &network) || errors.As(err, &certificate) {
 		c.attrs = append(c.attrs, slog.String("cause", err.Error()))
 	}
-	status, in := http.StatusBadGateway, ""
+	status, in := 502, ""
 	var late net.Error
 	if errors.As(err, &late) && late.Timeout() {
-		status, in = http.StatusGatewayTimeout, " in time"
+		status, in = 504, " in time"
 	}
 	if sent.withdraw() {
-		return fail(status, "the gateway could not send the call"+in+"; it was not placed")
+		return failure{status, "the gateway could not send the call" + in + "; it was not placed"}
 	}
-	return fail(status, "the gateway did not get a valid answer from Twilio"+in+"; "+
-		"the call may have been placed, so check with Twilio before you place it again")
+	return failure{status, "the gateway did not get a valid answer from Twilio" + in + "; " +
+		"the call may have been placed, so check with Twilio before you place it again"}
 }
 
 // note remembers an answer of the upstream or of the transport.
@@ -379,17 +382,22 @@ func (c *call) note(res *http.Response) error {
 
 // fail answers with err. An error that is not a failure comes from reading the form.
 func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f := fail(http.StatusRequestTimeout, "the form did not arrive; the call was not placed")
+	f := failure{408, "the form did not arrive; the call was not placed"}
 	_ = errors.As(err, &f)
-	c.status, c.gone = f.Status, r.Context().Err() != nil
-	c.attrs = append(c.attrs, slog.Any("error", f))
-	body, _ := json.Marshal(f) // cannot fail
+	body, _ := json.Marshal(map[string]any{ // cannot fail
+		"code":      f.status,
+		"message":   f.message,
+		"more_info": "https://httpwg.org/specs/rfc9110.html#status." + strconv.Itoa(f.status),
+		"status":    f.status,
+	})
+	c.status, c.gone = f.status, r.Context().Err() != nil
+	c.attrs = append(c.attrs, slog.Any("error", json.RawMessage(body)))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if f.Status == http.StatusMethodNotAllowed {
+	if f.status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", http.MethodPost)
 	}
-	w.WriteHeader(f.Status)
+	w.WriteHeader(f.status)
 	_, _ = w.Write(body) // fails only if the client has gone
 }
 
@@ -409,17 +417,10 @@ func (c *call) end() {
 	c.log.LogAttrs(context.Background(), level, "request", c.attrs...)
 }
 
-// A failure is an error of the gateway itself, in Twilio's form, with the HTTP status as the code.
+// A failure is an error of the gateway itself.
 type failure struct {
-	Code     int    `json:"code"`
-	Message  string `json:"message"`
-	MoreInfo string `json:"more_info"`
-	Status   int    `json:"status"`
+	status  int
+	message string
 }
 
-func fail(status int, message string) failure {
-	moreInfo := "https://httpwg.org/specs/rfc9110.html#status." + strconv.Itoa(status)
-	return failure{status, message, moreInfo, status}
-}
-
-func (f failure) Error() string { return f.Message }
+func (f failure) Error() string { return f.message }

@@ -60,7 +60,8 @@ func (s *twilioServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Twilio-Request-Id", "RQ0")
 	w.WriteHeader(http.StatusCreated)
-	_, _ = fmt.Fprintf(w, `{"echo":%q}`, form)
+	values, _ := url.ParseQuery(string(form))
+	_, _ = fmt.Fprintf(w, `{"sid":%q,"echo":%q}`, values.Get("To"), form)
 }
 
 // gatewayTo starts a gateway to upstream and returns its address. The function end stops the
@@ -160,7 +161,7 @@ func TestAcceptedIsForwardedAsItCame(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusCreated, res.StatusCode)
 	assert.Equal(t, "RQ0", res.Header.Get("Twilio-Request-Id"))
-	assert.Equal(t, fmt.Sprintf(`{"echo":%q}`, sent), read(t, res))
+	assert.Contains(t, read(t, res), fmt.Sprintf(`"echo":%q}`, sent))
 	assert.Equal(t, []string{sent}, upstream.forms)
 	assert.Equal(t, []string{"/base" + callsPath}, upstream.paths)
 	header := upstream.headers[0]
@@ -479,7 +480,7 @@ func TestLoad(t *testing.T) {
 				status := statuses[f.Get("Kind")]
 				assert.Equal(t, status, res.StatusCode, "%s: %s", f.Get("Kind"), body)
 				if status == http.StatusCreated {
-					assert.Equal(t, fmt.Sprintf(`{"echo":%q}`, f.Encode()), string(body))
+					assert.Contains(t, string(body), fmt.Sprintf(`"echo":%q}`, f.Encode()))
 				}
 			}
 		}()
@@ -520,6 +521,7 @@ func TestLogHasNoPersonalData(t *testing.T) {
 		assert.True(t, json.Valid([]byte(line)), line)
 	}
 	assert.Contains(t, log, `"rule":"from.user"`)
+	assert.NotContains(t, log, `"sid"`) // the upstream answers with the To as the sid
 	for _, secret := range []string{
 		"zaphod", "trillian", "heart", "4155550100", "4155552671", "999123456789", "Basic",
 	} {
@@ -680,6 +682,51 @@ func TestClientGoneBefore(t *testing.T) {
 	}
 }
 
+// A stuckBase connects until the request is canceled.
+type stuckBase chan struct{}
+
+func (b stuckBase) RoundTrip(r *http.Request) (*http.Response, error) {
+	close(b)
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestClientGoneEndsTheDial checks that the gateway does not go on connecting for nobody.
+func TestClientGoneEndsTheDial(t *testing.T) {
+	var log bytes.Buffer
+	g := newGateway(t, "http://127.0.0.1:1", &log)
+	base := make(stuckBase)
+	g.base = base
+	vanish(t, g, base, make(chan struct{}))
+	assert.Contains(t, log.String(), `"client_gone":true`)
+	assert.NotContains(t, log.String(), "in time")
+}
+
+// TestWithdraw checks that a form can be read or withdrawn, but not both.
+func TestWithdraw(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	open := func() *formBody {
+		return &formBody{ReadCloser: io.NopCloser(strings.NewReader("From=alice")), client: ctx}
+	}
+	sent, withdrawn, late := open(), open(), open()
+	assert.True(t, withdrawn.withdraw())
+	_, err := withdrawn.Read(make([]byte, 4))
+	assert.Error(t, err)
+	assert.True(t, withdrawn.withdraw())
+
+	_, err = sent.Read(make([]byte, 4))
+	require.NoError(t, err)
+	cancel()
+	assert.False(t, sent.withdraw())
+	rest, err := io.ReadAll(sent)
+	require.NoError(t, err)
+	assert.Equal(t, "=alice", string(rest))
+
+	_, err = late.Read(make([]byte, 4)) // the client has gone
+	assert.Error(t, err)
+	assert.True(t, late.withdraw())
+}
+
 // TestClientGoneAfter checks that the gateway waits for the answer if the client goes while the
 // upstream has the form, and logs the sid of the call.
 func TestClientGoneAfter(t *testing.T) {
@@ -703,8 +750,8 @@ func TestClientGoneAfter(t *testing.T) {
 	assert.NotContains(t, log.String(), "alice")
 }
 
-// TestSlowAnswer checks that the end of the time for the request does not look as if the client had
-// gone. It also checks that a compressed answer is read.
+// TestSlowAnswer checks that a client does not look gone when the time for its request is over
+// while the upstream works. It also checks that a compressed answer is read.
 func TestSlowAnswer(t *testing.T) {
 	canceled := make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(
@@ -1020,6 +1067,7 @@ func TestFlags(t *testing.T) {
 		rule   string
 	}{
 		{"+14155552671", 201, ""},
+		{"+12005552671", 400, "phone.assigned"},
 		{"+911", 400, ""},
 		{"911", 201, ""},
 		{"+19005552671", 400, "phone.destination"},
