@@ -1801,6 +1801,11 @@ func TestWarnings(t *testing.T) {
 	to, err = shape.ParseTo("+4409012345678") // the metadata drops the 0 and knows the rest
 	require.NoError(t, err)
 	assert.Equal(t, []string{"To phone.unassigned 0+14"}, warned(t, to.Warnings()))
+	for code := range strings.FieldsSeq("808 870 878 881 882 883 888 979") {
+		to, err = shape.ParseTo("+" + code + "12345678")
+		require.NoError(t, err)
+		assert.Contains(t, warned(t, to.Warnings()), "To phone.costly 0+12", code)
+	}
 	many := callparams.MustParseTo("sip:h?" + strings.Repeat("X-A=+&", 20) + "X-A=")
 	assert.Len(t, many.Warnings(), 16)
 }
@@ -2596,6 +2601,12 @@ func hints() map[string]string {
 		"sip:h?X-A=1;b":        "contains ';'; put URI parameters before the ?, and write a ;",
 		"sip:h?X-A=1;EDGE=b":   "parameter edge stands among the headers; write it before the ? (",
 		"sip:h?X-A=1;tnx":      "parameter tnx stands among the headers; write it before the ? (",
+		"sip:h?X-A=a\"edge":    "the header X-A contains '\"'; write it as %22 (",
+		"sip:h?X-A=a edge=b":   "parameter edge stands among the headers; write it before the ? (",
+		"sip:h?X-A=a\x80":      "that is not ASCII; leave it out (",
+		"sip:12345":            "a number stands where the host belongs; write sip:number@host (",
+		"sip:a@12345":          "the host is not a DNS name or an IPv4 address; check its spelling (",
+		"sip:(1.2.3.4);x=1@h":  "the ; before the @ belongs to the user",
 		"sip:h?Region=x":       "region is a URI parameter and not a header; write ;region=... be",
 		"sip:h?Subject=x":      "Twilio leaves the header Subject out of the call",
 		"sip:h?A_B=x":          "Twilio leaves the header A_B out of the call",
