@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -24,6 +26,27 @@ func TestCallparams(t *testing.T) {
 		text, err := builders[0].build(h.uri)
 		assert.Contains(t, []string{"kept", "refused"}, outcome(h.uri, text, err), h.name)
 	}
+}
+
+// TestReadme checks the counts in the table of ../../README.md. Its columns are those of ParseTo,
+// sipgo, net/url, phonenumbers, regexp, validator and ozzo.
+func TestReadme(t *testing.T) {
+	c, err := countVectors()
+	require.NoError(t, err)
+	sip := []tally{c.sip[0], c.sip[2], c.sip[3]} // without ParseSIPURI
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), fmt.Sprintf(
+		"| wrong SIP destinations accepted, of %d |%s | | | |\n", sip[0].invalid, accepted(sip)))
+	assert.Contains(t, string(readme), fmt.Sprintf("| wrong numbers accepted, of %d |%s | |%s\n",
+		c.numbers[0].invalid, accepted(c.numbers[:1]), accepted(c.numbers[1:])))
+}
+
+func accepted(tallies []tally) (cells string) {
+	for _, t := range tallies {
+		cells += fmt.Sprintf(" %d |", t.accepted)
+	}
+	return cells
 }
 
 // TestInputs checks that each input is what its name says.
