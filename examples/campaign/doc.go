@@ -18,7 +18,8 @@
 //	unreadable  the text of a row that cannot be read; its other columns are empty
 //
 // If the input has columns or fields with these names, in any case, they are replaced: a checked
-// file can be checked again.
+// file can be checked again. Its rows are written anew, which can change their quotes, the white
+// space between fields, and line ends inside a column.
 //
 // If campaign cannot read a row, it refuses the row with one of its own rules:
 //
@@ -29,9 +30,9 @@
 // stops at a row of more than 1 MiB.
 //
 // The summary goes to standard output, or to standard error if -out is "-". It counts the problems
-// by rule, and the warnings of the accepted rows: what Twilio accepts and a person should know.
-// Without -out, it also names the first five lines for each rule. Warnings of phone numbers take
-// most of the time, up to 60 µs for a row.
+// by rule, and the warnings of the accepted rows: what Twilio accepts and a person should know. It
+// names the first five lines for each rule. Warnings of phone numbers take most of the time, up to
+// 60 µs for a row.
 //
 // The exit code is 0 if every row was accepted, 1 if some rows were refused, and 2 if campaign did
 // not check the whole input because of wrong usage, a row of more than 1 MiB, an I/O error or an

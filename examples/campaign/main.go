@@ -10,8 +10,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	c := campaign{totals: totals{rules: tally{}, warnings: tally{}}}
+	c := campaign{rules: tallies{}, warnings: tallies{}}
 	csvName := flag.String("csv", "", "check the CSV `file`, - for standard input")
 	ndjsonName := flag.String("ndjson", "", "check the NDJSON `file`, - for standard input")
 	outName := flag.String("out", "",
@@ -42,12 +42,30 @@ func main() {
 		os.Exit(2)
 	}
 
-	err := c.run(cmp.Or(*csvName, *ndjsonName), *csvName != "", *outName)
-	switch {
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "campaign:", err)
+	name := cmp.Or(*csvName, *ndjsonName)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	done := make(chan error)
+	go func() { done <- c.run(name, *csvName != "", *outName) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		c.mu.Lock() // once the row in hand is written; no other follows
+		err = errors.New("interrupted")
+	}
+	if c.bar != nil {
+		_ = c.bar.Clear()
+		if err != nil {
+			err = fmt.Errorf("stopped after row %d (line %d): %w", c.rows, c.line, err)
+		}
+		err = errors.Join(err, c.print(*outName))
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "campaign: %s: %v\n", name, err)
 		os.Exit(2)
-	case c.refused > 0:
+	}
+	if c.refused > 0 {
 		os.Exit(1)
 	}
 }
@@ -58,79 +76,72 @@ var doc string
 // usage prints the package comment and the flags.
 func usage() {
 	text, _, _ := strings.Cut(doc, "package main")
-	for line := range strings.Lines(text) {
-		line = strings.TrimPrefix(strings.TrimPrefix(line, "//"), " ")
-		fmt.Fprint(flag.CommandLine.Output(), line)
-	}
-	fmt.Fprint(flag.CommandLine.Output(), "\nFlags:\n\n")
+	text = strings.ReplaceAll("\n"+text, "\n//", "\n")
+	text = strings.ReplaceAll(text, "\n ", "\n")
+	fmt.Fprint(flag.CommandLine.Output(), text[1:], "\nFlags:\n\n")
 	flag.PrintDefaults()
 }
 
 // A campaign checks the rows of a file and counts what it finds.
 type campaign struct {
 	parser callparams.Parser
-	totals
+
+	mu              sync.Mutex               // held while a row is checked, written and counted
+	bar             *progressbar.ProgressBar // nil before the first write
+	rows, refused   int
+	line            int // where the last row starts
+	rules, warnings tallies
 }
 
-// run checks the file called name. It waits for other goroutines to read the input, so that an
-// interrupt ends it between two rows, also if no input comes. A second interrupt ends the program
-// at once.
-func (c *campaign) run(name string, isCSV bool, outName string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	opened := make(chan input, 1)
-	go func() { opened <- open(name, isCSV) }()
-	in, err := wait(ctx, opened)
-	if err == nil {
-		err = in.err
+// run checks the file called name.
+func (c *campaign) run(name string, isCSV bool, outName string) (err error) {
+	file := os.Stdin
+	if name != "-" {
+		if file, err = os.Open(name); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	out, err := create(outName, in.file)
+	in, header, err := newInput(file, isCSV)
 	if err != nil {
 		return err
 	}
-
-	bar := newBar(in.file)
-	if err = write(out, in.header); err == nil {
-		err = c.checkAll(ctx, in.rows, out, bar)
+	out, err := create(cmp.Or(outName, os.DevNull), file)
+	if err != nil {
+		return err
 	}
-	_ = bar.Clear()
-	if err = errors.Join(err, out.Close()); err != nil {
-		err = fmt.Errorf("%s: stopped after row %d (line %d): %w", name, c.rows, c.line, err)
+	c.mu.Lock()
+	c.bar = newBar(file)
+	err = write(out, header)
+	c.mu.Unlock()
+	for err == nil {
+		var r row
+		if r, err = in.next(); err == nil {
+			c.mu.Lock()
+			c.check(&r)
+			if err = write(out, r.before+in.encode(r.verdict)+r.after); err == nil {
+				c.count(r)
+			}
+			c.mu.Unlock()
+		}
 	}
-	if outName == "-" {
-		return errors.Join(c.print(os.Stderr, false), err)
+	if errors.Is(err, io.EOF) {
+		err = out.Close()
 	}
-	return errors.Join(c.print(os.Stdout, outName == ""), err)
+	return err
 }
 
-// wait returns the next value of a channel, unless ctx ends first.
-func wait[T any](ctx context.Context, values <-chan T) (value T, err error) {
-	select {
-	case <-ctx.Done():
-		return value, errors.New("interrupted")
-	case value = <-values:
-		return value, nil
-	}
-}
-
-// create opens the file that the rows are written to. If name is empty, the rows are discarded.
+// create opens the file that the rows are written to.
 func create(name string, in *os.File) (*os.File, error) {
-	if name == "" {
-		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	}
 	source, err := in.Stat()
 	if err != nil {
 		return nil, err
 	}
-	target, err := os.Stdout.Stat()
-	if name != "-" {
-		target, err = os.Stat(name)
+	target, _ := os.Stat(name) // nil if it does not exist
+	if name == "-" {
+		target, _ = os.Stdout.Stat()
 	}
-	if err == nil && source.Mode().IsRegular() && os.SameFile(source, target) {
-		return nil, fmt.Errorf("%s: -out is the input file; choose another file", name)
+	if source.Mode().IsRegular() && os.SameFile(source, target) {
+		return nil, errors.New("-out is the input file; choose another file")
 	}
 	if name == "-" {
 		return os.Stdout, nil
@@ -154,51 +165,6 @@ func write(out *os.File, row string) error {
 	return err
 }
 
-// checkAll checks the rows and writes them in the order of the input.
-func (c *campaign) checkAll(
-	ctx context.Context, rows rows, out *os.File, bar *progressbar.ProgressBar,
-) error {
-	queue := c.start(rows)
-	for {
-		next, err := wait(ctx, queue)
-		if err != nil {
-			return err
-		}
-		r := <-next
-		if errors.Is(r.err, io.EOF) {
-			return nil
-		}
-		if r.err != nil {
-			return r.err
-		}
-		if err := write(out, r.text); err != nil {
-			return err
-		}
-		c.add(r)
-		_ = bar.Add(r.size)
-	}
-}
-
-// start reads the rows in one goroutine and checks each in another, because the warnings of phone
-// numbers take ten times as long as all else. The results come in the order of the rows, and the
-// last one has an error.
-func (c *campaign) start(rows rows) <-chan chan result {
-	queue := make(chan chan result, 4*runtime.GOMAXPROCS(0)) // few, as a row can have 1 MiB
-	go func() {
-		for {
-			row, err := rows.next()
-			next := make(chan result, 1)
-			queue <- next
-			if err != nil {
-				next <- result{err: err}
-				return
-			}
-			go func() { next <- c.check(row, rows) }()
-		}
-	}()
-	return queue
-}
-
 // newBar returns a bar that counts the checked bytes. It is visible only in a terminal.
 func newBar(in *os.File) *progressbar.ProgressBar {
 	size := int64(-1) // unknown, as for a pipe
@@ -209,9 +175,7 @@ func newBar(in *os.File) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionSetVisibility(term.IsTerminal(int(os.Stderr.Fd()))),
 		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),
-		// 0 stops the goroutine that would draw over the summary.
-		progressbar.OptionSetSpinnerChangeInterval(0),
+		progressbar.OptionSetSpinnerChangeInterval(0), // or it draws over the summary
 	)
 }

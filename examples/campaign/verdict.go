@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,12 +16,12 @@ import (
 
 // These rules are this program's own. They say why a row cannot be read.
 const (
-	ruleSyntax  callparams.Rule = "row.syntax"
-	ruleColumns callparams.Rule = "row.columns"
+	ruleSyntax  = "row.syntax"
+	ruleColumns = "row.columns"
 )
 
 // rowSummaries describes them, as callparams.Rule.Summary does for the others.
-var rowSummaries = map[callparams.Rule]string{
+var rowSummaries = map[string]string{
 	ruleSyntax: "the row is malformed: CSV with a misplaced quote, or NDJSON that is not an " +
 		"object with one from and one to, both strings",
 	ruleColumns: "the row has more or fewer columns than the header",
@@ -31,8 +31,8 @@ var rowSummaries = map[callparams.Rule]string{
 type verdict struct {
 	Verdict    string            `json:"verdict"`
 	Codes      []callparams.Code `json:"codes"`
-	Rules      []callparams.Rule `json:"rules"`
-	Fixes      fixes             `json:"fixes"`
+	Rules      []string          `json:"rules"`
+	Fixes      map[string]string `json:"fixes"` // what to write in from or to instead
 	Line       int               `json:"line"`
 	Unreadable string            `json:"unreadable,omitempty"`
 }
@@ -40,126 +40,94 @@ type verdict struct {
 // added names the columns or fields of a verdict.
 var added = []string{"verdict", "codes", "rules", "fixes", "line", "unreadable"}
 
-// fixes holds what to write in from or to instead. A field is empty if its value does not have a
-// fix.
-type fixes struct {
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
+// columns returns the columns of a verdict. A space separates the codes, rules or fixes within a
+// column, since they do not contain spaces themselves.
+func (v verdict) columns() []string {
+	var fixes []string
+	for _, name := range slices.Sorted(maps.Keys(v.Fixes)) {
+		fixes = append(fixes, name+"="+v.Fixes[name])
+	}
+	return []string{v.Verdict, strings.Trim(fmt.Sprintf("%d", v.Codes), "[]"),
+		strings.Join(v.Rules, " "), strings.Join(fixes, " "), strconv.Itoa(v.Line), v.Unreadable}
 }
 
-// A result is a checked row, or the error that came instead.
-type result struct {
-	row
-	verdict
-	text     string // what is written
-	warnings []callparams.Rule
-	err      error
-}
-
-// check refuses a row that cannot be read without looking at its From and To.
-func (c *campaign) check(r row, format rows) result {
-	v := verdict{
-		Verdict:    "accepted",
-		Codes:      []callparams.Code{}, // not nil, which JSON writes as null
-		Rules:      []callparams.Rule{},
-		Line:       r.line,
-		Unreadable: r.unreadable,
-	}
-	var warnings []callparams.Rule
-	if r.fault != "" {
-		v.Rules = append(v.Rules, r.fault)
-	} else {
-		call, err := c.parser.Parse(callparams.Request{From: r.from, To: r.to})
-		v.add(err)
-		for _, p := range call.Warnings() {
-			warnings = append(warnings, p.Rule)
-		}
-	}
-	if len(v.Rules) > 0 {
-		v.Verdict = "refused"
-	}
-	text := r.before + format.encode(v) + r.after
-	return result{row: r, verdict: v, text: text, warnings: warnings}
-}
-
-// add adds the problems of err, if there are any.
-func (v *verdict) add(err error) {
-	var refusal *callparams.Error
-	if !errors.As(err, &refusal) {
+// check checks From and To, unless the row cannot be read.
+func (c *campaign) check(r *row) {
+	// Not nil, which JSON writes as null.
+	r.Verdict, r.Codes, r.Fixes = "refused", []callparams.Code{}, map[string]string{}
+	if len(r.Rules) > 0 {
 		return
 	}
+	r.Rules = []string{}
+	call, err := c.parser.Parse(callparams.Request{From: r.from, To: r.to})
+	if err == nil {
+		r.Verdict = "accepted"
+	}
+	for _, p := range call.Warnings() {
+		r.warnings = append(r.warnings, string(p.Rule))
+	}
+	refusal := new(callparams.Error)
+	_ = errors.As(err, &refusal)
 	for _, p := range refusal.Problems {
-		v.Codes = append(v.Codes, p.Code)
-		v.Rules = append(v.Rules, p.Rule)
-		fix, _ := p.Fix()
-		if p.Param == callparams.ParamFrom {
-			v.Fixes.From = fix
-		} else {
-			v.Fixes.To = fix
+		r.Codes = append(r.Codes, p.Code)
+		r.Rules = append(r.Rules, string(p.Rule))
+		if fix, ok := p.Fix(); ok {
+			r.Fixes[strings.ToLower(p.Param)] = fix
 		}
 	}
 }
 
-// totals holds the numbers of the summary.
-type totals struct {
-	rows, refused   int
-	line            int // where the last row starts
-	rules, warnings tally
-}
-
-func (t *totals) add(r result) {
-	t.rows++
-	t.line = r.line
+func (c *campaign) count(r row) {
+	c.rows++
+	c.line = r.Line
 	if r.Verdict == "refused" {
-		t.refused++
+		c.refused++
 	}
-	t.rules.add(r.Rules, t.line)
-	t.warnings.add(r.warnings, t.line)
+	c.rules.add(r.Rules, r.Line)
+	c.warnings.add(r.warnings, r.Line)
+	_ = c.bar.Add(r.size)
 }
 
-// A tally counts rules.
-type tally map[callparams.Rule]*count
+// tallies count rows by rule.
+type tallies map[string]tally
 
-// A count says how often a rule applied, and which are the first five lines.
-type count struct {
+// A tally says how often a rule applied, and which are the first five lines.
+type tally struct {
 	n     int
 	lines []string
 }
 
-func (t tally) add(rules []callparams.Rule, line int) {
+func (all tallies) add(rules []string, line int) {
 	for _, rule := range rules {
-		if t[rule] == nil {
-			t[rule] = new(count)
+		t := all[rule]
+		t.n++
+		if text := strconv.Itoa(line); len(t.lines) < 5 && !slices.Contains(t.lines, text) {
+			t.lines = append(t.lines, text)
 		}
-		c := t[rule]
-		c.n++
-		if text := strconv.Itoa(line); len(c.lines) < 5 && !slices.Contains(c.lines, text) {
-			c.lines = append(c.lines, text)
-		}
+		all[rule] = t
 	}
 }
 
 // print writes the summary. The most frequent rule comes first.
-func (t *totals) print(w io.Writer, showLines bool) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "%d rows: %d accepted, %d refused\n", t.rows, t.rows-t.refused, t.refused)
-	t.rules.print(table, showLines)
-	if len(t.warnings) > 0 {
-		fmt.Fprintln(table, "warnings of accepted rows:")
-		t.warnings.print(table, showLines)
+func (c *campaign) print(outName string) error {
+	out := os.Stdout
+	if outName == "-" {
+		out = os.Stderr
 	}
-	return table.Flush()
-}
-
-func (t tally) print(w io.Writer, showLines bool) {
-	byCount := func(a, b callparams.Rule) int {
-		return cmp.Or(cmp.Compare(t[b].n, t[a].n), cmp.Compare(a, b))
-	}
-	for _, rule := range slices.SortedFunc(maps.Keys(t), byCount) {
-		c := t[rule]
-		fmt.Fprintf(w, "%s\t%d\t%s\n", rule, c.n, cmp.Or(rowSummaries[rule], rule.Summary()))
-		if showLines {
-			fmt.Fprintf(w, "\t\tfirst lines: %s\n", strings.Join(c.lines, ", "))
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "%d rows: %d accepted, %d refused\n", c.rows, c.rows-c.refused, c.refused)
+	for i, t := range []tallies{c.rules, c.warnings} {
+		if i == 1 && len(t) > 0 {
+			fmt.Fprintln(table, "warnings of accepted rows:")
+		}
+		byCount := func(a, b string) int {
+			return cmp.Or(cmp.Compare(t[b].n, t[a].n), cmp.Compare(a, b))
+		}
+		for _, rule := range slices.SortedFunc(maps.Keys(t), byCount) {
+			summary := cmp.Or(rowSummaries[rule], callparams.Rule(rule).Summary())
+			fmt.Fprintf(table, "%s\t%d\t%s\n", rule, t[rule].n, summary)
+			fmt.Fprintf(table, "\t\tfirst lines: %s\n", strings.Join(t[rule].lines, ", "))
 		}
 	}
+	return table.Flush()
 }
