@@ -652,10 +652,15 @@ func refIsPrivate(addr netip.Addr) bool {
 			break
 		}
 	}
+	for reachable := range strings.FieldsSeq("2001:1::1/128 2001:1::2/127 2001:4:112::/48") {
+		if netip.MustParsePrefix(reachable).Contains(addr) {
+			return false
+		}
+	}
 	for prefix := range strings.FieldsSeq(`
 		0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
 		192.168.0.0/16 198.18.0.0/15 224.0.0.0/4 240.0.0.0/4 64:ff9b:1::/48 100::/64 100:0:0:1::/64
-		2001::/32 2001:2::/31 2001:5::/32 2001:6::/31 2001:8::/29 2001:10::/28 2001:40::/26
+		2001::/31 2001:2::/32 2001:4::/31 2001:6::/31 2001:8::/29 2001:10::/28 2001:40::/26
 		2001:80::/25 2001:100::/24 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8`) {
 		if netip.MustParsePrefix(prefix).Contains(addr) {
 			return true

@@ -31,8 +31,7 @@
 //
 // The summary goes to standard output, or to standard error if -out is "-". It counts the problems
 // by rule, and the warnings of the accepted rows: what Twilio accepts and a person should know. It
-// names the first five lines for each rule. Warnings of phone numbers take most of the time, up to
-// 60 µs for a row.
+// names the first five lines for each rule. Warnings of phone numbers take most of the time.
 //
 // The exit code is 0 if every row was accepted, 1 if some rows were refused, and 2 if campaign did
 // not check the whole input because of wrong usage, a row of more than 1 MiB, an I/O error or an
