@@ -1195,7 +1195,7 @@ func (sc *scanner) readHeader() {
 		c, width := decodeAt(s, badName)
 		sc.add(RuleHeaderName, badName, width, "the name of a header contains "+describe(c)+
 			"; use letters, digits and - . ! * _ + ' ~")
-	case sc.dial && !isSent(name) && !sc.tolerates(RuleHeaderAllowed):
+	case sc.dial && !isSent(name) && (twilioParam(name) != "" || !sc.tolerates(RuleHeaderAllowed)):
 		sc.add(RuleHeaderAllowed, start, len(name), sc.notSent(name))
 	case sc.dial && badValue >= 0:
 		c, _ := decodeAt(s, badValue)

@@ -314,6 +314,7 @@ func TestProblemsAtEveryByte(t *testing.T) {
 	for _, s := range []string{
 		"sip:a%41@h.b:1;n%41=v;m?X-A=b&X-B%41=c%41", "sip:a:b@[::1];a;b",
 		"sip:a%00%0D@h;p=%00;%7f%7Fx?X-A=%0d%0A", "sip:a.b:%00@h;b?A=%0a&To=b",
+		"sip:a@h?tnx=1&Edge=%41&X=",
 		"sip:tel:5@h", "sip:app:,@h",
 		"sips:1.2.3.4;transport=tls;secure=true",
 		"sip:shop.sip.us1.twilio.com?A=1&amp;X-B=2", "sip:10.0.0.1", "sip://a@localhost.",
@@ -748,12 +749,14 @@ func (r *refReader) header(off int, text string, follows bool) {
 	}
 	plain := refUnescape(name)
 	isSent := deliveredPattern.MatchString(plain) && !reservedPattern.MatchString(plain)
-	if !isSent && !r.tolerant {
+	if !isSent && (!r.tolerant || misplacedPattern.MatchString(plain)) {
 		r.add("header.allowed", off, len(name))
 		return
 	}
 	r.escaped("header.value", off+len(name)+1, value, visiblePattern)
 }
+
+var misplacedPattern = regexp.MustCompile(`^(?i:transport|secure|edge|region|tnx)$`)
 
 var deliveredPattern = regexp.MustCompile(
 	`^(?i:x-.*|user-to-user|remote-party-id|p-preferred-identity|p-called-party-id)$`)

@@ -330,11 +330,11 @@ type Parser struct {
 	// RuleSIPDomainUser, RuleSIPLength, RuleSIPPassword, RuleSIPPrivate, RuleSIPSecure and
 	// RuleSIPTransport. Any other rule is ignored.
 	//
-	// All other rules hold as ever. With RuleHeaderAllowed, a header may have any name, but no line
-	// end in its value. A number for a withheld caller ID must have a possible length, which few of
-	// them have above the level Shape. A SIP URI has at most 65535 bytes. What is tolerated is
-	// among the warnings of the result, 16 at most; what is wrong with a pair is among those of the
-	// Call.
+	// All other rules hold as ever. With RuleHeaderAllowed, a header may have any name but that of
+	// a URI parameter of Twilio's, such as transport, and no line end in its value. A number for a
+	// withheld caller ID must have a possible length, which few of them have above the level Shape.
+	// A SIP URI has at most 65535 bytes. What is tolerated is among the warnings of the result, 16
+	// at most; what is wrong with a pair is among those of the Call.
 	//
 	// Nothing else tolerates anything, such as [SIPURI.To] or the reading of JSON and text. To
 	// build what is tolerated, parse the String of the SIPURI. The slice must not change while the
