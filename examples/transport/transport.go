@@ -60,6 +60,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"example.com/callparams"
 )
@@ -80,6 +81,10 @@ var (
 	// matrix parameters (;a=b), and a suffix after a slash.
 	callPathAlike = regexp.MustCompile(`(?i)^/2010-04-01\b[^/]*/accounts\b[^/]*/[^/]+/` +
 		`(calls|conferences\b[^/]*/[^/]+/participants)\b[^/]*(/[.;][^/]*)?$`)
+
+	callWord = regexp.MustCompile(`(?i)/(calls|participants)\b`)
+	jsonPath = regexp.MustCompile(`(?i)/(calls|participants)\b.*\.json`)
+	ignored  = regexp.MustCompile(`\s|;[^/]*`) // by some servers: white space and ;a=b in a path
 
 	applicationSid = regexp.MustCompile(`^app:AP[0-9A-Fa-f]{32}$`)
 )
@@ -105,6 +110,9 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	target := callTarget(r)
 	if target == nil {
+		target = repeatedCall(r)
+	}
+	if target == nil {
 		return base.RoundTrip(r)
 	}
 	form, err := readForm(r)
@@ -114,7 +122,35 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.check(r, target, form); err != nil {
 		return answer(r, target, err), nil
 	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	return base.RoundTrip(once(r, form))
+}
+
+// CloseIdleConnections closes the idle connections of Base, if it can: http.Client asks for it.
+func (t Transport) CloseIdleConnections() {
+	base := t.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if closer, ok := base.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
+}
+
+// repeatedCall returns the URL of the call whose form r sends again because of a redirect, wherever
+// that leads to. It returns nil if r is no such request.
+func repeatedCall(r *http.Request) *url.URL {
+	if !strings.EqualFold(r.Method, http.MethodPost) {
+		return nil
+	}
+	for res := r.Response; res != nil && res.Request != nil; res = res.Request.Response {
+		if target := callTarget(res.Request); target != nil {
+			return target
+		}
+	}
+	return nil
 }
 
 // callTarget returns the URL to which r sends a call, without the host. It returns nil if r is not
@@ -124,22 +160,29 @@ func callTarget(r *http.Request) *url.URL {
 		return nil
 	}
 	// This is what the server gets, also if r.URL.Opaque is set.
-	target, err := url.ParseRequestURI(r.URL.RequestURI())
-	if err != nil || !callPathAlike.MatchString(target.EscapedPath()) &&
-		!callPathAlike.MatchString(cleanPath(target)) {
+	text := r.URL.RequestURI()
+	target, err := url.ParseRequestURI(text)
+	if err != nil || strings.Contains(text, " ") {
+		target = &url.URL{Path: text} // nobody knows how a server reads it
+		if !callWord.MatchString(text) {
+			return nil
+		}
+		return target
+	}
+	if !callPathAlike.MatchString(target.EscapedPath()) &&
+		!callPathAlike.MatchString(cleanPath(ignored.ReplaceAllString(target.Path, ""))) {
 		return nil
 	}
 	return target
 }
 
-// cleanPath returns the decoded path of u without empty segments, dot segments and a slash at the
-// end.
-func cleanPath(u *url.URL) string { return path.Clean(strings.ReplaceAll(u.Path, `\`, "/")) }
+// cleanPath returns a decoded path without empty segments, dot segments and a slash at the end.
+func cleanPath(text string) string { return path.Clean(strings.ReplaceAll(text, `\`, "/")) }
 
 // isDocumented reports whether everybody reads the path of u in the same way, as one of calls.
 func isDocumented(u *url.URL) bool {
 	return callPath.MatchString(u.EscapedPath()) && callPath.MatchString(u.Path) &&
-		cleanPath(u) == u.Path
+		cleanPath(u.Path) == u.Path
 }
 
 // readForm returns the body of r, cut after maxForm and one more byte, and closes it. If the
@@ -153,17 +196,18 @@ func readForm(r *http.Request) ([]byte, error) {
 		err  error
 	}
 	body, done := r.Body, make(chan result, 1)
+	closeBody := sync.OnceFunc(func() { _ = body.Close() }) // the form is read or of no use
 	go func() {
 		form, err := io.ReadAll(io.LimitReader(body, maxForm+1))
+		closeBody()
 		done <- result{form, err}
 	}()
 	select {
 	case read := <-done:
-		_ = body.Close() // the form is read, so an error does not matter
 		return read.form, read.err
 	case <-r.Context().Done():
 		// Close may end the Read, or wait for it. RoundTrippers may call it while Read runs.
-		go func() { _ = body.Close() }()
+		go closeBody()
 		return nil, r.Context().Err()
 	}
 }
@@ -273,16 +317,20 @@ func parseForm(form []byte, query string, names []string) (url.Values, error) {
 		}
 		for key, list := range values {
 			if isAlike(key, name) && (key != name || len(list) > 1) {
-				return nil, errors.New("the form has " + name + " more than once, or with " +
-					"another case or a space in its name; send it once, as " + name)
+				return nil, errors.New("the form has " + name + " more than once, or in " +
+					"another case or with other characters in its name; send it once, as " + name)
 			}
 		}
 	}
 	return values, nil
 }
 
-// isAlike reports whether a server may read key as name.
-func isAlike(key, name string) bool { return strings.EqualFold(strings.TrimSpace(key), name) }
+// isAlike reports whether a server may read key as name. To some, From[] is an array of that name.
+func isAlike(key, name string) bool {
+	return strings.EqualFold(notLetters.ReplaceAllString(key, ""), name)
+}
+
+var notLetters = regexp.MustCompile(`[^A-Za-z]`)
 
 // checkParticipant returns the problems of a call to a participant, those of To first.
 func (t Transport) checkParticipant(call callparams.Request) []*callparams.Problem {
@@ -349,6 +397,8 @@ func once(r *http.Request, form []byte) *http.Request {
 		switch http.CanonicalHeaderKey(name) {
 		case "Idempotency-Key", "X-Idempotency-Key":
 			delete(sent.Header, name)
+		case "Content-Length", "Trailer", "Transfer-Encoding": // net/http writes its own
+			delete(sent.Header, name)
 		}
 	}
 	return sent
@@ -379,7 +429,7 @@ func answer(r *http.Request, target *url.URL, err error) *http.Response {
 
 	kind := "application/json"
 	text, _ := json.Marshal(fields) // cannot fail, nor can xml.Marshal
-	if !strings.Contains(strings.ToLower(path.Base(cleanPath(target))), ".json") {
+	if !jsonPath.MatchString(target.Path) {
 		kind = "application/xml"
 		text, _ = xml.Marshal(fields)
 		text = append([]byte(xml.Header), text...)

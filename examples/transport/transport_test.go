@@ -135,7 +135,7 @@ func TestAcceptedIsSentAsGiven(t *testing.T) {
 		{calls + "?Verbose=1", right},
 		{calls, "Url=https%3A%2F%2Fexample.com%2Fa%3Fb&" + sip + "&From=Front-Desk"},
 		{calls, "%46rom=alice&T%6f=client:bob"},
-		{calls, "From=alice&To=client:bob&From[]=a&To.0=b&Fro=c&StatusCallbackEvent=a" +
+		{calls, "From=alice&To=client:bob&Fromage=a&Tom=b&Fro=c&StatusCallbackEvent=a" +
 			"&StatusCallbackEvent=b&&Twiml=" + strings.Repeat("x", 4000)},
 		{calls, "From=alice&To=client:bob&CallerId=alice%40example.com&CallerId=x"},
 		{calls, right + "&Twiml=" + strings.Repeat("x", 64<<10-len(right)-len("&Twiml="))},
@@ -398,10 +398,14 @@ func TestWrongFormsAreRefused(t *testing.T) {
 		{"From twice, the same", calls, right + "&From=%2B14155550100", nil, "From more than once"},
 		{"To twice", calls, "To=client:bob&" + right, nil, "To more than once"},
 		{"To twice, once escaped", calls, right + "&T%6F=client:bob", nil, "To more than once"},
-		{"from", calls, "from=alice&To=client:bob", nil, "with another case"},
-		{"From and FROM", calls, right + "&FROM=alice", nil, "with another case"},
-		{"tO", calls, right + "&tO=client:bob", nil, "with another case"},
-		{"a space in the name", calls, right + "&+To=client:bob", nil, "a space in its name"},
+		{"from", calls, "from=alice&To=client:bob", nil, "in another case"},
+		{"From and FROM", calls, right + "&FROM=alice", nil, "in another case"},
+		{"tO", calls, right + "&tO=client:bob", nil, "in another case"},
+		{"an array", calls, right + "&To[]=client:bob", nil, "To more than once"},
+		{"an item of an array", calls, right + "&From%5B0%5D=alice", nil, "From more than once"},
+		{"NUL behind the name", calls, right + "&From%00=alice", nil, "From more than once"},
+		{"byte order mark", calls, right + "&%EF%BB%BFTo=client:bob", nil, "To more than once"},
+		{"a space in the name", calls, right + "&+To=client:bob", nil, "other characters in its"},
 		{"CallerId twice", participant, right + "&CallerId=%2B14155550100&CallerId=alice", nil,
 			"CallerId more than once"},
 		{"CallerID", participant, right + "&CallerID=alice", nil, "CallerId more than once"},
@@ -489,6 +493,10 @@ func TestUnusualPaths(t *testing.T) {
 		account + "%2FCalls.json",
 		account + "%2fx/..%2fCalls.json",
 		account + "%5CCalls.json",
+		account + "/x/..;/Calls.json",
+		account + "/.;/Calls.json",
+		account + "/%20Calls.json",
+		host + "/.;/2010-04-01/Accounts/AC0/Calls.json",
 		account + "/calls.json",
 		account + "/CALLS.JSON",
 		account + "/%43alls.json",
@@ -557,6 +565,21 @@ func TestOpaqueURL(t *testing.T) {
 		r.URL.Opaque = opaque
 		assert.Equal(t, 21212, refused(t, callparams.Parser{}, r).Code)
 	}
+	// Nobody knows how a server reads these.
+	for _, opaque := range []string{
+		"//h:bad/2010-04-01/Accounts/AC0/Calls.json",
+		"2010-04-01/Accounts/AC0/Calls.json",
+		"/2010-04-01/Accounts/AC0/Calls.json%zz",
+		"/2010-04-01/Accounts/AC0/Calls.json HTTP/1.0",
+	} {
+		r, _ := post(t, "https://api.twilio.com", right)
+		r.URL.Opaque = opaque
+		assert.Equal(t, 400, refused(t, callparams.Parser{}, r).Code, opaque)
+	}
+	r, _ := post(t, "https://api.twilio.com", right)
+	r.URL.Opaque = "/2010-04-01/Accounts/AC0/Messages.json%zz"
+	_, base := send(t, callparams.Parser{}, r)
+	assert.Len(t, base.requests, 1)
 }
 
 // ---- The answer ----
@@ -568,7 +591,8 @@ func TestXML(t *testing.T) {
 			"user name (21212, byte 5)</Message>" +
 			"<MoreInfo>https://www.twilio.com/docs/errors/21212</MoreInfo>",
 		right + "&From=alice": "<Code>400</Code><Message>callparams: the form has From more than " +
-			"once, or with another case or a space in its name; send it once, as From</Message>" +
+			"once, or in another case or with other characters in its name; send it once, as " +
+			"From</Message>" +
 			"<MoreInfo>https://www.twilio.com/docs/errors/400</MoreInfo>",
 	} {
 		for _, address := range []string{
@@ -813,19 +837,21 @@ func TestConcurrentUse(t *testing.T) {
 // does so without the transport.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
-		redirect := func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.RawQuery == "" {
-				http.Redirect(w, r, callsPath+"?again=1", status)
-			}
-		}
 		for _, test := range []struct {
 			client *http.Client
+			target string
 			forms  int
 			status int
 		}{
-			{new(http.Client), 2, http.StatusOK},
-			{&http.Client{Transport: transport.Transport{}}, 1, http.StatusBadRequest},
+			{new(http.Client), callsPath, 2, http.StatusOK},
+			{&http.Client{Transport: transport.Transport{}}, callsPath, 1, http.StatusBadRequest},
+			{&http.Client{Transport: transport.Transport{}}, "/place", 1, http.StatusBadRequest},
 		} {
+			redirect := func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.RawQuery == "" {
+					http.Redirect(w, r, test.target+"?again=1", status)
+				}
+			}
 			s := serve(t, redirect)
 			res, err := test.client.Post(s.URL+callsPath, form, strings.NewReader(right))
 			require.NoError(t, err)
@@ -837,6 +863,47 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 			assert.Equal(t, test.forms == 1, strings.Contains(string(text), "with a redirect"))
 		}
 	}
+}
+
+// TestCopiesHaveNoFramingOfTheCaller checks that no header in an unusual case can tell the server
+// to read the form in another way: net/http sends it as it is.
+func TestCopiesHaveNoFramingOfTheCaller(t *testing.T) {
+	r, _ := post(t, calls, right)
+	r.Header["transfer-encoding"] = []string{"chunked"}
+	r.Header["content-length"] = []string{"3"}
+	_, base := send(t, callparams.Parser{}, r)
+	require.Len(t, base.requests, 1)
+	assert.NotContains(t, base.requests[0].Header, "transfer-encoding")
+	assert.NotContains(t, base.requests[0].Header, "content-length")
+}
+
+// TestDoneContext checks that nothing is sent for a context that is done already.
+func TestDoneContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	base := new(recorder)
+	for range 100 {
+		r, _ := post(t, calls, right)
+		_, err := transport.Transport{Base: base}.RoundTrip(r.WithContext(ctx))
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	assert.Empty(t, base.requests)
+}
+
+// closer is a Base that counts how often its idle connections are closed.
+type closer struct {
+	http.RoundTripper
+	closed int
+}
+
+func (c *closer) CloseIdleConnections() { c.closed++ }
+
+func TestCloseIdleConnections(t *testing.T) {
+	base := new(closer)
+	(&http.Client{Transport: transport.Transport{Base: base}}).CloseIdleConnections()
+	assert.Equal(t, 1, base.closed)
+	(&http.Client{Transport: transport.Transport{Base: new(recorder)}}).CloseIdleConnections()
+	(&http.Client{Transport: transport.Transport{}}).CloseIdleConnections()
 }
 
 // TestIdempotencyKeyIsNotSent checks that http.Transport does not repeat a call over HTTP/1 if the
