@@ -13,12 +13,14 @@
 //
 // Gateway also reports its own errors in Twilio's form, with the HTTP status as the code. They
 // cannot be mistaken for Twilio's errors, whose codes have five digits. Only a request that package
-// net/http cannot read, or whose header is longer than 1 MiB, gets an answer in plain text.
+// net/http cannot read, whose header is longer than 1 MiB or that expects something unknown gets an
+// answer of net/http itself, which is not logged.
 //
 // Gateway never sends a call twice, and it does not pass on a redirect. The message of a 502 or 504
 // says whether the call was not placed or may have been placed. In the second case, check with
 // Twilio before you place the call again. If a client closes the connection before its form is
-// forwarded, the call is not placed. If it does so later, the log says "client_gone".
+// forwarded, the call is not placed. If it does so later, the log says "client_gone". To close only
+// the sending side counts as to close the connection.
 //
 // The log goes to standard error as JSON. It has one line per request, except for /healthz, with
 // the status, the duration, the sid of the call and the problems. It does not contain phone
@@ -71,8 +73,12 @@ const (
 	readTimeout     = 5 * time.Second // for a request to arrive
 	upstreamTimeout = 8 * time.Second // for Twilio's answer; twilio-go gives up after 10 s
 	idleTimeout     = time.Minute
-	upstreamIdle    = 30 * time.Second // shorter than a server's, which would break a call
+	upstreamIdle    = 30 * time.Second // shorter than Twilio's, which would break a call
 	logTimeout      = time.Second      // for the log to be written at the end
+
+	// settleTime is how long a call waits before it is sent. Package net/http looks whether the
+	// client has gone only when the form is read, on a goroutine of its own.
+	settleTime = 10 * time.Millisecond
 
 	// writeTimeout starts at the end of the request's header, so it includes reading the form,
 	// waiting for Twilio and writing the answer.
@@ -86,7 +92,11 @@ var (
 	// callPath leaves nothing to decode or to clean, so that everybody reads a path alike.
 	callPath = regexp.MustCompile(`^/2010-04-01/Accounts/[0-9A-Za-z]+/Calls\.json$`)
 	callSid  = regexp.MustCompile(`^CA[0-9A-Za-z]{1,32}$`) // so that the log stays clean
-	override = regexp.MustCompile(`(?i)^X[-_](HTTP[-_])?Method([-_]Override)?$`)
+	override = regexp.MustCompile(`(?i)method[-_]?override|override[-_]?method|` +
+		`^x[-_](http[-_])?method$|^x[-_](original|rewrite)[-_]ur[il]$`)
+
+	// hopByHop matches what a proxy would leave out if the header Connection named it.
+	hopByHop = regexp.MustCompile(`(?i)\b(authorization|content-[a-z]+)\b`)
 )
 
 func main() {
@@ -101,10 +111,11 @@ func main() {
 	flag.Usage = usage
 	flag.Parse()
 	target, err := url.Parse(*upstream)
-	if err != nil || target.Host == "" || flag.NArg() > 0 ||
-		target.Scheme != "http" && target.Scheme != "https" {
-		fmt.Fprintln(os.Stderr, "gateway: -upstream must be an http or https URL with a host; "+
-			"arguments besides flags are not allowed\nRun gateway -h for help.")
+	if err != nil || target.Hostname() == "" || target.User != nil || target.RawQuery != "" ||
+		target.Scheme != "http" && target.Scheme != "https" || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "gateway: -upstream must be an http or https URL with a host, "+
+			"and without a user and a query; arguments besides flags are not allowed\n"+
+			"Run gateway -h for help.")
 		os.Exit(2)
 	}
 
@@ -265,7 +276,9 @@ func checkRequest(r *http.Request) error {
 	case r.Method != http.MethodPost:
 		return failure{405, "the method must be POST"}
 	case overrides:
-		return failure{400, "a header overrides the method; send it without one"}
+		return failure{400, "a header overrides the method or the URL; send it without one"}
+	case hopByHop.MatchString(strings.Join(r.Header["Connection"], ",")):
+		return failure{400, "the header Connection names a header of the call; leave it out there"}
 	case r.URL.RawQuery != "" || r.URL.ForceQuery:
 		return failure{400, "the URL has a query; send the parameters in the form"}
 	}
@@ -291,7 +304,7 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	text, _ := io.ReadAll(r.Body) // the transport has read and parsed it
 	values, _ := url.ParseQuery(string(text))
 	for name := range values {
-		if strings.EqualFold(strings.TrimSpace(name), "_method") {
+		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), "_method") {
 			return nil, failure{400, "_method overrides the method; leave it out"}
 		}
 	}
@@ -303,6 +316,11 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 			cancel()
 		}
 	})()
+	select {
+	case <-r.Context().Done():
+		return nil, c.unanswered(r.Context().Err(), sent)
+	case <-time.After(settleTime):
+	}
 	out := r.Clone(ctx)
 	out.Body = sent
 	(&httputil.ProxyRequest{Out: out}).SetURL(c.upstream)
@@ -311,8 +329,12 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, c.unanswered(err, sent)
 	}
 	defer res.Body.Close()
+	c.attrs = append(c.attrs, slog.Int("upstream_status", res.StatusCode))
+	if res.StatusCode < 200 || res.StatusCode/100 == 3 {
+		return nil, c.unanswered(nil, sent) // the body of a 101 may never end
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, res.Body, maxAnswer))
-	if err != nil || res.StatusCode < 200 || res.StatusCode/100 == 3 {
+	if err != nil {
 		return nil, c.unanswered(err, sent)
 	}
 	var created struct{ Sid string }
@@ -382,7 +404,10 @@ func (c *call) note(res *http.Response) error {
 
 // fail answers with err. An error that is not a failure comes from reading the form.
 func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
-	f := failure{408, "the form did not arrive; the call was not placed"}
+	f := failure{400, "the form is not complete or malformed; the call was not placed"}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled) {
+		f = failure{408, "the form did not arrive; the call was not placed"}
+	}
 	_ = errors.As(err, &f)
 	body, _ := json.Marshal(map[string]any{ // cannot fail
 		"code":      f.status,
@@ -390,7 +415,8 @@ func (c *call) fail(w http.ResponseWriter, r *http.Request, err error) {
 		"more_info": "https://httpwg.org/specs/rfc9110.html#status." + strconv.Itoa(f.status),
 		"status":    f.status,
 	})
-	c.status, c.gone = f.status, r.Context().Err() != nil
+	// A client that is late may still be there, although net/http has ended the context.
+	c.status, c.gone = f.status, f.status != http.StatusRequestTimeout && r.Context().Err() != nil
 	c.attrs = append(c.attrs, slog.Any("error", json.RawMessage(body)))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

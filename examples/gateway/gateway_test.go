@@ -226,6 +226,10 @@ func TestRefusedIsNotForwarded(t *testing.T) {
 			status: 400, code: 400},
 		{name: "a short override", header: "x_http_method", body: right, status: 400, code: 400},
 		{name: "an old override", header: "X-Method-Override", body: right, status: 400, code: 400},
+		{name: "an override without X", header: "HTTP-Method-Override", body: right,
+			status: 400, code: 400},
+		{name: "another URL", header: "X-Original-URL", body: right, status: 400, code: 400},
+		{name: "an array of overrides", body: right + "&_method[]=PUT", status: 400, code: 400},
 		{name: "an override in the form", body: right + "&+_Method=PUT", status: 400, code: 400},
 		{name: "an override in the URL", path: callsPath + "?_method=PUT", body: right,
 			status: 400, code: 400},
@@ -339,6 +343,13 @@ func TestFailingUpstream(t *testing.T) {
 		}, 502, perhaps},
 		{"switches protocols", raw(constant("HTTP/1.1 101 Switching Protocols\r\n\r\n")),
 			502, perhaps},
+		{"switches protocols and stays", func(w http.ResponseWriter, r *http.Request) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+
+				"Connection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			hang(w, r)
+			_ = conn.Close()
+		}, 502, perhaps},
 		{"is elsewhere", raw(constant("HTTP/1.1 307 Temporary Redirect\r\n" +
 			"Location: /\r\nContent-Length: 0\r\n\r\n")), 502, perhaps},
 		{"has a long header", func(w http.ResponseWriter, _ *http.Request) {
@@ -587,6 +598,23 @@ func TestRawRequests(t *testing.T) {
 	}
 }
 
+// TestConnectionNamesTheForm checks that no client can make the proxy leave out what the call
+// needs.
+func TestConnectionNamesTheForm(t *testing.T) {
+	for _, name := range []string{"Authorization", "close, content-type", "Content-Length"} {
+		var upstream twilioServer
+		g := newGateway(t, start(t, &upstream).URL, io.Discard)
+		r := httptest.NewRequest(http.MethodPost, callsPath,
+			strings.NewReader(form("alice", "client:bob").Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Connection", name)
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		assert.Equal(t, http.StatusBadRequest, w.Code, name)
+		assert.Empty(t, upstream.forms)
+	}
+}
+
 // A blockedLog blocks every line until the test receives it.
 type blockedLog chan string
 
@@ -673,13 +701,48 @@ func TestClientGoneBefore(t *testing.T) {
 		vanish(t, g, dialed, gone)
 		base.CloseIdleConnections()
 		server.Close()
+		upstream.mu.Lock() // a handler may still run
 		for _, form := range upstream.forms {
 			assert.Empty(t, form) // over HTTP/2, the header may arrive
 		}
+		upstream.mu.Unlock()
 		assert.Contains(t, log.String(), `"client_gone":true`)
 		assert.Contains(t, log.String(), "it was not placed")
 		assert.NotContains(t, log.String(), "sid")
 	}
+}
+
+// TestClientGoneBeforeItIsRead checks that no call is placed for a client that has closed its
+// connection before the gateway reads the form, even if a connection to Twilio is ready.
+func TestClientGoneBeforeItIsRead(t *testing.T) {
+	var upstream twilioServer
+	var log bytes.Buffer
+	g := newGateway(t, start(t, &upstream).URL, &log)
+	warm, err := http.PostForm(start(t, g).URL+callsPath, form("alice", "client:bob"))
+	require.NoError(t, err)
+	read(t, warm)
+
+	gone := make(chan struct{})
+	server := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-gone
+		g.ServeHTTP(w, r)
+	}))
+	text := form("alice", "client:eve").Encode()
+	for range 5 {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: gateway\r\n"+
+			"Content-Type: application/x-www-form-urlencoded\r\n"+
+			"Content-Length: %d\r\n\r\n%s", callsPath, len(text), text)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		gone <- struct{}{}
+	}
+	server.Close() // waits for the handlers
+	upstream.mu.Lock()
+	defer upstream.mu.Unlock()
+	assert.Len(t, upstream.forms, 1)
+	assert.Equal(t, 5, strings.Count(log.String(), "was not placed"))
 }
 
 // A stuckBase connects until the request is canceled.
@@ -1104,6 +1167,9 @@ func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"-upstream", "api.twilio.com"},
 		{"-upstream", "ftp://example.com"},
+		{"-upstream", "https://u:p@example.com"},
+		{"-upstream", "https://example.com?a=b"},
+		{"-upstream", "https://:443"},
 		{"-upstream", "http://%"},
 		{"extra"},
 		{"-nonsense"},
