@@ -344,10 +344,11 @@ func TestFailingUpstream(t *testing.T) {
 		{"switches protocols", raw(constant("HTTP/1.1 101 Switching Protocols\r\n\r\n")),
 			502, perhaps},
 		{"switches protocols and stays", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
 			conn, _, _ := w.(http.Hijacker).Hijack()
 			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n"+
 				"Connection: Upgrade\r\nUpgrade: x\r\n\r\n")
-			hang(w, r)
+			<-r.Context().Done()
 			_ = conn.Close()
 		}, 502, perhaps},
 		{"is elsewhere", raw(constant("HTTP/1.1 307 Temporary Redirect\r\n" +
