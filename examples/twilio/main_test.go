@@ -155,8 +155,9 @@ func TestRefusedIsNotSent(t *testing.T) {
 			assert.Nil(t, call)
 			assert.Empty(t, fake.lines)
 
-			answered, ok := err.(*client.TwilioRestError) //nolint:errorlint // as many programs do
-			require.True(t, ok, err)
+			var answered *client.TwilioRestError
+			require.IsType(t, answered, err) // many programs do not use errors.As
+			require.ErrorAs(t, err, &answered)
 			assert.Equal(t, int(test.code), answered.Code)
 			assert.Equal(t, http.StatusBadRequest, answered.Status)
 			assert.Equal(t, test.code.DocsURL(), answered.MoreInfo)
