@@ -564,17 +564,12 @@ func (r Request) Redact(text string) string {
 	if len(r.From) > longest || len(r.To) > longest {
 		return strings.Repeat("*", len(text))
 	}
-	values := []string{r.From, r.To}
-	if len(r.To) > len(r.From) { // mask the longer one first: it may hold the other
-		values = []string{r.To, r.From}
-	}
 	var b strings.Builder
 	for i := 0; i < len(text); {
-		value, end := "", i
-		for _, v := range values {
-			if end = matchWhole(text, i, v); end > i {
-				value = v
-				break
+		value, end := "", i // what takes the most of text: one value may hold the other
+		for _, v := range [...]string{r.From, r.To} {
+			if e := matchWhole(text, i, v); e > end {
+				value, end = v, e
 			}
 		}
 		if value == "" {
